@@ -1,0 +1,93 @@
+"""Every error spanreel raises on purpose.
+
+SpanreelError                 a command or a call cannot do what was asked; says what is wrong and what to run next
+├── UnknownRun                no run of that name in the store
+├── AmbiguousRun              the prefix fits several runs
+├── StoreError                the store is missing, newer, foreign or unreadable
+├── BadInput                  a file, or bytes on a port, that cannot be read; names the place
+└── NotReplayable             the recording lacks what a replay needs; names what
+
+Signal (BaseException)        meant to pass through the `except Exception` of SDKs and tool nodes
+├── Divergence                a replayed agent asked for something that was not recorded
+├── ApprovalPending           the run waits for a decision
+└── EffectDenied              a replay would have touched the outside world
+"""
+
+from __future__ import annotations
+
+
+class SpanreelError(Exception):
+    """Something asked of spanreel cannot be done.
+
+    Args:
+        message: one line saying what is wrong.
+        remedy: the command, or the change, that mends it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}; {self.remedy}" if self.remedy else str(self.args[0])
+
+
+class UnknownRun(SpanreelError):
+    """No run of that name is in the store."""
+
+    exit_code = 2
+
+
+class AmbiguousRun(SpanreelError):
+    """The prefix fits several runs."""
+
+    exit_code = 2
+
+
+class StoreError(SpanreelError):
+    """The store cannot be opened or written."""
+
+
+class BadInput(SpanreelError):
+    """Bytes from outside that cannot be read."""
+
+
+class NotReplayable(SpanreelError):
+    """The recording lacks something that a replay needs."""
+
+
+class Signal(BaseException):
+    """Derives from BaseException because agents, SDKs and tool nodes swallow Exception."""
+
+
+class Divergence(Signal):
+    """A replayed agent made a call that is not in the recording.
+
+    Attributes:
+        report: what was asked, the nearest recorded call and what differs, as a JSON object
+            (`spanreel schema divergence`).
+    """
+
+    def __init__(self, message: str, report: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.report: dict[str, object] = report or {}
+
+
+class ApprovalPending(Signal):
+    """The run is paused until somebody decides."""
+
+
+class EffectDenied(Signal):
+    """A replay denied an effect on the outside world.
+
+    Attributes:
+        effect: what was denied, such as ``connect 127.0.0.1:443`` or ``tool refund``.
+        code_line: ``file:line`` of the agent's code that caused it, or an empty string.
+    """
+
+    def __init__(self, message: str, effect: str = "", code_line: str = "") -> None:
+        super().__init__(message)
+        self.effect = effect
+        self.code_line = code_line

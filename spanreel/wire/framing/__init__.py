@@ -1,0 +1,1 @@
+"""How bytes of a stream are cut into messages."""
