@@ -6,13 +6,17 @@ raise on none.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from spanreel.wire.conventions import own
 from spanreel.wire.conventions.contents import content, union
 from spanreel.wire.conventions.detect import emitter
 from spanreel.wire.conventions.generic import fields_of
 from spanreel.wire.conventions.overlays import apply
 from spanreel.wire.records import Record
-from spanreel.wire.spans import Span
+
+if TYPE_CHECKING:
+    from spanreel.wire.spans import Span
 
 __all__ = ["content", "read", "union"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
 from spanreel.wire import messages
@@ -17,7 +17,9 @@ from spanreel.wire.conventions.detect import emitter
 from spanreel.wire.conventions.overlays import apply
 from spanreel.wire.conventions.values import mapping, parsed, parsed_fully, plain, text
 from spanreel.wire.records import Content, Message, Part, Record
-from spanreel.wire.spans import Span
+
+if TYPE_CHECKING:
+    from spanreel.wire.spans import Span
 
 _PARAMETER_PREFIX: Final = "gen_ai.request."
 _INVOCATION: Final = {

@@ -6,12 +6,14 @@ It recognises shapes, never emitters; what has no known shape becomes one messag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import messages
 from spanreel.wire.conventions import parts, vocabulary
 from spanreel.wire.conventions.values import mapping, parsed, text
-from spanreel.wire.records import Message, Part
+
+if TYPE_CHECKING:
+    from spanreel.wire.records import Message, Part
 
 # Where a request or an answer keeps its messages, the most telling key first.
 _CONVERSATIONS: Final = ("messages", "contents", "input", "prompt", "prompts", "new_message")

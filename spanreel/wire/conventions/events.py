@@ -6,13 +6,15 @@ Log records arrive here as events too; their body, if they had one, is the attri
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
 from spanreel.wire.conventions import dialogue
 from spanreel.wire.conventions.values import mapping, parsed, text
 from spanreel.wire.records import Content, Message, Part
-from spanreel.wire.spans import Event
+
+if TYPE_CHECKING:
+    from spanreel.wire.spans import Event
 
 _ROLES: Final = {
     "gen_ai.system.message": "system",

@@ -5,8 +5,10 @@ Numbering may have holes: the sender's attribute limit drops keys. What is there
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _DEPTH = 12
 

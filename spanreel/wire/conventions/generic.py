@@ -6,14 +6,17 @@ It reads attributes and event names, and looks into content only with a pattern;
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
 from spanreel.wire.conventions import keys, vocabulary
 from spanreel.wire.conventions.values import count, decimal, strings, text
-from spanreel.wire.spans import Event, Span
 from spanreel.wire.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spanreel.wire.spans import Event, Span
 
 BILLABLE: Final = frozenset({"llm", "embedding", "rerank"})
 _CALLS_TOOL: Final = re.compile(r'"type"\s*:\s*"(?:tool_call|tool_use|tool-call)"')

@@ -6,15 +6,18 @@ One function an emitter, for what a key table cannot say. No content is parsed, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
 from spanreel.wire.conventions import vocabulary
 from spanreel.wire.conventions.generic import BILLABLE, bare_tool_name, finish_in, inclusive
 from spanreel.wire.conventions.values import count, decimal, mapping, parsed_fully, text
-from spanreel.wire.spans import Span
 from spanreel.wire.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from spanreel.wire.spans import Span
 
 Fields = dict[str, Any]
 _MODEL: Final = re.compile(r'"model(?:_name)?"\s*:\s*"([^"\\]{1,200})"')

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spanreel.wire import attributes as names
 from spanreel.wire import lenient, recognise
@@ -12,7 +11,11 @@ from spanreel.wire.conventions import vocabulary
 from spanreel.wire.conventions.values import count, parsed_fully, text
 from spanreel.wire.dialect import Call, Dialect, Reply
 from spanreel.wire.records import Content
-from spanreel.wire.spans import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spanreel.wire.spans import Span
 
 
 def add(span: Span, fields: dict[str, Any]) -> None:

@@ -6,11 +6,13 @@ A block whose type is not known stays as it is: nothing is lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import messages
 from spanreel.wire.conventions.values import mapping, parsed, text
-from spanreel.wire.records import Part
+
+if TYPE_CHECKING:
+    from spanreel.wire.records import Part
 
 Block = Mapping[str, Any]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from spanreel.wire import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 def _table(groups: Mapping[str, str]) -> dict[str, str]:
@@ -39,7 +41,15 @@ PROVIDERS: Final = _table(
 )
 # Frameworks that write their own name where the provider belongs.
 NOT_PROVIDERS: Final = frozenset(
-    "strands-agents microsoft.agent_framework langchain langgraph gcp.vertex.agent vercel unknown".split()
+    [
+        "strands-agents",
+        "microsoft.agent_framework",
+        "langchain",
+        "langgraph",
+        "gcp.vertex.agent",
+        "vercel",
+        "unknown",
+    ]
 )
 MODEL_PROVIDERS: Final = (
     (
