@@ -102,6 +102,33 @@ def steps_of(records: Iterable[Record], ancestors: Callable[[Record], Iterable[R
 
 
 def _model_calls(models: Sequence[Record], ancestors: Callable[[Record], Iterable[Record]]) -> list[_Call]:
+    over = _model_above(models, ancestors)
+    below: dict[str | None, list[Record]] = defaultdict(list)
+    for record in models:
+        below[over.get(record.span_id)].append(record)
+    # Innermost first, without recursion: a chain may be as deep as a trace is long.
+    ranked: dict[str, Record] = {}
+    top = below.pop(None, [])
+    for record in (*top, *models):
+        if record.span_id in ranked:
+            continue
+        if record.span_id in over:  # of a cycle of parents, the earliest is the outermost
+            below[over.pop(record.span_id)].remove(record)
+            top.append(record)
+        pending = [record]
+        while pending:
+            one = pending.pop()
+            ranked[one.span_id] = one
+            pending += below.get(one.span_id, ())
+    made: dict[str, list[_Call]] = {}
+    for record in reversed(ranked.values()):
+        inner = [call for child in below.get(record.span_id, ()) for call in made.pop(child.span_id)]
+        made[record.span_id] = _with_outer(record, _attempts(inner))
+    return _seen_twice(_attempts([call for record in top for call in made[record.span_id]]))
+
+
+def _model_above(models: Sequence[Record], ancestors: Callable[[Record], Iterable[Record]]) -> dict[str, str]:
+    """The nearest model span above each, where no agent and no tool is between them."""
     here = {record.span_id for record in models}
     over: dict[str, str] = {}
     for record in models:
@@ -111,25 +138,7 @@ def _model_calls(models: Sequence[Record], ancestors: Callable[[Record], Iterabl
             if above.span_id in here:
                 over[record.span_id] = above.span_id
                 break
-    below: dict[str, list[Record]] = defaultdict(list)
-    top: list[Record] = []
-    for record in models:
-        if record.span_id in over:
-            below[over[record.span_id]].append(record)
-        else:
-            top.append(record)
-    # Innermost first, without recursion: a chain may be as deep as a trace is long.
-    ranked: list[Record] = []
-    pending = list(top)
-    while pending:
-        record = pending.pop()
-        ranked.append(record)
-        pending += below.get(record.span_id, ())
-    made: dict[str, list[_Call]] = {}
-    for record in reversed(ranked):
-        inner = [call for child in below.get(record.span_id, ()) for call in made.pop(child.span_id)]
-        made[record.span_id] = _with_outer(record, _attempts(inner))
-    return _seen_twice(_attempts([call for record in top for call in made[record.span_id]]))
+    return over
 
 
 def _with_outer(outer: Record, inner: list[_Call]) -> list[_Call]:

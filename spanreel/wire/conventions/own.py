@@ -36,12 +36,9 @@ def add(span: Span, fields: dict[str, Any]) -> None:
     fields["resend"] = count(attributes.get(names.HTTP_RESEND)) or 0
     fields["body_hash"] = _body_hash(attributes)
     if dialect is None:
-        if fields["kind"] == "span":
-            fields["kind"] = "llm"
         return
     fields["operation"] = fields["operation"] or dialect.operation
     fields["kind"] = vocabulary.kind_of_operation(fields["operation"]) or "llm"
-    fields.setdefault("provider", None)
     host = text(attributes.get(names.SERVER_ADDRESS)) or ""
     fields["provider"] = fields["provider"] or recognise.provider_of(dialect, host)
     if not _told(fields):
