@@ -217,26 +217,36 @@ def _overlap(one: Record, other: Record) -> bool:
 def _tool_calls(tools: Sequence[Record], ancestors: Callable[[Record], Iterable[Record]]) -> list[_Call]:
     calls: list[_Call] = []
     by_id: dict[str, list[_Call]] = defaultdict(list)
+    by_name: dict[str | None, list[_Call]] = defaultdict(list)
     of_span: dict[str, _Call] = {}
     for record in sorted(tools, key=lambda one: (one.start_ns, -(one.end_ns or 1 << 63), one.span_id)):
         twin = _outer_tool(record, of_span, ancestors)
         if twin is None and record.tool_call_id:
-            twin = next(
-                (
-                    call
-                    for call in reversed(by_id[record.tool_call_id][-_LOOK_BACK:])
-                    if _same_tool(call, record)
-                ),
-                None,
-            )
+            twin = _latest(by_id[record.tool_call_id], record, _same_tool)
+        if twin is None and record.tool_name:
+            twin = _latest(by_name[record.tool_name], record, _told_beside)
         if twin is None:
             twin = _Call(record, [])
             calls.append(twin)
+            by_name[record.tool_name].append(twin)
+        if record.tool_call_id and all(one.tool_call_id != record.tool_call_id for one in twin.members):
+            by_id[record.tool_call_id].append(twin)
         twin.members.append(record)
         of_span[record.span_id] = twin
-        if record.tool_call_id and not any(one is twin for one in by_id[record.tool_call_id][-_LOOK_BACK:]):
-            by_id[record.tool_call_id].append(twin)
     return calls
+
+
+def _latest(calls: Sequence[_Call], record: Record, fits: Callable[[_Call, Record], bool]) -> _Call | None:
+    return next((call for call in reversed(calls[-_LOOK_BACK:]) if fits(call, record)), None)
+
+
+def _told_beside(call: _Call, record: Record) -> bool:
+    """Whether two emitters told of one call side by side, one of them without the call's id."""
+    ids = {one.tool_call_id for one in call.members}
+    if record.tool_call_id and ids != {None}:
+        return False
+    strangers = all(one.emitter != record.emitter for one in call.members)
+    return strangers and _overlap(call.face, record)
 
 
 def _outer_tool(

@@ -217,6 +217,23 @@ def test_tool_spans_of_one_call_are_one_step() -> None:
     assert run.steps[0].record.safety == "read"
 
 
+def test_tool_spans_side_by_side_are_one_step() -> None:
+    """A framework's span without the call's id joins ours of the same name and time; each joins only one."""
+    ours = {"tool_name": "add", "emitter": "spanreel"}
+    theirs = {"tool_name": "add", "emitter": "openinference"}
+    run = only(
+        root(),
+        record("a", 10, 20, "tool", tool_call_id="c1", **ours),
+        record("b", 10, 21, "tool", tool_call_id="c2", **ours),
+        record("x", 11, 19, "tool", **theirs),
+        record("y", 12, 19, "tool", **theirs),
+        record("z", 30, 40, "tool", **theirs),
+    )
+
+    assert sorted(len(members) for members in shape(run)) == [1, 2, 2]
+    assert run.steps[-1].members == ("z",)
+
+
 def test_steps_are_numbered_by_start_then_span_id() -> None:
     """The numbers do not depend on the order of arrival, and agents and embeddings fall in line."""
     records = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
 from spanreel.wire import lenient, recognise
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spanreel.wire.spans import Span
+
+
+_TAG: Final = "$type"
+_HELD: Final = ("value", "items", "message", "name", "text")
 
 
 def add(span: Span, fields: dict[str, Any]) -> None:
@@ -74,7 +78,29 @@ def content(span: Span) -> Content | None:
 def run_content(span: Span) -> tuple[Any, Any]:
     """The input and the output of one of our runs."""
     attributes = span.attributes
-    return parsed_fully(attributes.get(names.RUN_INPUT)), parsed_fully(attributes.get(names.RUN_OUTPUT))
+    return readable(attributes.get(names.RUN_INPUT)), readable(attributes.get(names.RUN_OUTPUT))
+
+
+def readable(encoded: object) -> Any:
+    """A value that was encoded so that a replay can hand it back, for people to read: without the tags of its types."""
+    return _untagged(parsed_fully(encoded))
+
+
+def _untagged(tree: Any) -> Any:
+    if isinstance(tree, list):
+        return [_untagged(one) for one in tree]
+    if not isinstance(tree, dict):
+        return tree
+    kind = tree.get(_TAG)
+    if kind is None:
+        return {key: _untagged(one) for key, one in tree.items()}
+    if kind == "dict" and isinstance(items := tree.get("items"), list):
+        return {
+            str(_untagged(one[0])): _untagged(one[1])
+            for one in items
+            if isinstance(one, list) and len(one) == 2
+        }
+    return next((_untagged(tree[key]) for key in _HELD if key in tree), tree)
 
 
 def _told(fields: Mapping[str, Any]) -> bool:

@@ -232,6 +232,20 @@ def test_a_run() -> None:
     assert (content(run).arguments, content(run).result) == ({"city": "Paris"}, "rainy")
 
 
+def test_encoded_values_are_shown_plainly() -> None:
+    """Tags that a replay needs are no content."""
+    encoded = {
+        "args": {"$type": "tuple", "items": [1, {"$type": "dataclass", "class": "a:B", "value": {"x": 1}}]},
+        "when": {
+            "$type": "dict",
+            "items": [[1, {"$type": "text", "class": "decimal:Decimal", "value": "0.1"}]],
+        },
+    }
+    run = span({names.OPERATION: "invoke_agent", names.RUN_INPUT: json.dumps(encoded)})
+
+    assert content(run).arguments == {"args": [1, {"x": 1}], "when": {"1": "0.1"}}
+
+
 def test_an_approval() -> None:
     """Waiting for a decision is a kind of its own."""
     record = read(span({names.APPROVAL_ID: "refund", names.APPROVAL_STATUS: "pending"}))
