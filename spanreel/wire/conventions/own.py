@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from spanreel.wire.spans import Span
 
 
+_MODEL_KEY: Final = b'"model"'
+_MODEL_LIMIT: Final = 700
 _TAG: Final = "$type"
 _HELD: Final = ("value", "items", "message", "name", "text")
 
@@ -114,8 +116,7 @@ def _told(fields: Mapping[str, Any]) -> bool:
 
 
 def _fill(fields: dict[str, Any], attributes: Mapping[str, Any], dialect: Dialect) -> None:
-    body = _bytes(attributes.get(names.HTTP_REQUEST_BODY))
-    model = fields.get("model") or recognise.request_model(body, text(attributes.get(names.URL_FULL)) or "")
+    model = fields.get("model") or _requested(attributes)
     # Only the reply is parsed here: a request repeats the whole conversation.
     call = dialect.read({"model": model} if model else {}, _reply(attributes))
     told = {
@@ -130,6 +131,14 @@ def _fill(fields: dict[str, Any], attributes: Mapping[str, Any], dialect: Dialec
     for name, value in told.items():
         if value and not fields.get(name):
             fields[name] = value
+
+
+def _requested(attributes: Mapping[str, Any]) -> str | None:
+    body = _bytes(attributes.get(names.HTTP_REQUEST_BODY))
+    at = body.find(_MODEL_KEY)
+    if at >= 0 and body.find(_MODEL_KEY, at + 1) < 0:  # a long conversation need not be searched twice
+        body = body[max(at - 1, 0) : at + _MODEL_LIMIT]
+    return recognise.request_model(body, text(attributes.get(names.URL_FULL)) or "")
 
 
 def _finish(call: Call) -> tuple[str, ...]:
