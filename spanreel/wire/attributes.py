@@ -37,7 +37,9 @@ USAGE_OUTPUT: Final = "gen_ai.usage.output_tokens"
 USAGE_REASONING: Final = "gen_ai.usage.reasoning.output_tokens"
 USAGE_CACHE_READ: Final = "gen_ai.usage.cache_read.input_tokens"
 USAGE_CACHE_WRITE: Final = "gen_ai.usage.cache_write.input_tokens"
-USAGE_CACHE_CREATION: Final = "gen_ai.usage.cache_creation.input_tokens"  # the earlier name, which backends still read
+USAGE_CACHE_CREATION: Final = (
+    "gen_ai.usage.cache_creation.input_tokens"  # the earlier name, which backends still read
+)
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
@@ -52,7 +54,14 @@ AGENT_NAME: Final = "gen_ai.agent.name"
 AGENT_ID: Final = "gen_ai.agent.id"
 WORKFLOW_NAME: Final = "gen_ai.workflow.name"
 CONVERSATION_ID: Final = "gen_ai.conversation.id"
-CONTENT: Final = (INPUT_MESSAGES, OUTPUT_MESSAGES, SYSTEM_INSTRUCTIONS, TOOL_DEFINITIONS, TOOL_CALL_ARGUMENTS, TOOL_CALL_RESULT)
+CONTENT: Final = (
+    INPUT_MESSAGES,
+    OUTPUT_MESSAGES,
+    SYSTEM_INSTRUCTIONS,
+    TOOL_DEFINITIONS,
+    TOOL_CALL_ARGUMENTS,
+    TOOL_CALL_RESULT,
+)
 
 # core conventions
 HTTP_METHOD: Final = "http.request.method"
@@ -115,9 +124,13 @@ WIRE_OUTCOME: Final = "spanreel.wire.outcome"  # complete | closed | dropped | c
 WIRE_ERROR: Final = "spanreel.wire.error.message"
 WIRE_REQUEST_HEADERS: Final = "spanreel.wire.request.headers"  # JSON list of pairs
 WIRE_RESPONSE_HEADERS: Final = "spanreel.wire.response.headers"  # JSON list of pairs
-WIRE_REQUEST_BASE: Final = "spanreel.wire.request.base"  # "<span id>:<prefix bytes>": the body is that prefix plus our tail
+WIRE_REQUEST_BASE: Final = (
+    "spanreel.wire.request.base"  # "<span id>:<prefix bytes>": the body is that prefix plus our tail
+)
 WIRE_CHUNK_ENDS: Final = "spanreel.wire.response.chunk.ends"  # space-separated byte offsets
-WIRE_CHUNK_MICROS: Final = "spanreel.wire.response.chunk.micros"  # space-separated microseconds since the start
+WIRE_CHUNK_MICROS: Final = (
+    "spanreel.wire.response.chunk.micros"  # space-separated microseconds since the start
+)
 REPLAY_TIER: Final = "spanreel.replay.tier"
 REPLAY_SOURCE_SPAN: Final = "spanreel.replay.source.span_id"
 

@@ -28,7 +28,10 @@ class Usage:
         )
 
     def __bool__(self) -> bool:
-        return any(count is not None for count in (self.input, self.output, self.cache_read, self.cache_write, self.reasoning))
+        return any(
+            count is not None
+            for count in (self.input, self.output, self.cache_read, self.cache_write, self.reasoning)
+        )
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
