@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, cast
 
 from spanreel.replay import conversation
 from spanreel.replay.facts import run_facts
+from spanreel.replay.moments import milliseconds, timestamp
+from spanreel.replay.pricing import reported, total
 from spanreel.replay.timeline import (
     KnowledgeRetrieval,
     MemoryRecall,
@@ -26,8 +26,8 @@ from spanreel.replay.timeline import (
     ToolCallRecord,
 )
 from spanreel.wire import conventions
-from spanreel.wire.attributes import STATUS_ERROR
 from spanreel.wire.records import Content, Record
+from spanreel.wire.steps import MODEL_KINDS, failed
 
 if TYPE_CHECKING:
     from spanreel.wire.grouping import Run, Step
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 Price = Callable[[Record], "str | None"]
 """What a model call costs, in US dollars as a decimal string; None when that is not known."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def build(run: Run, spans: Sequence[Span], price: Price | None = None) -> Replay:
@@ -47,35 +46,6 @@ def build(run: Run, spans: Sequence[Span], price: Price | None = None) -> Replay
         price: prices calls whose emitter reported no cost; None leaves them without.
     """
     return _Builder(run, spans, price).replay()
-
-
-def timestamp(ns: int | None) -> str | None:
-    """RFC 3339 UTC with microseconds, or None for a time that is not known."""
-    if not ns or ns < 0:
-        return None
-    try:
-        moment = EPOCH + timedelta(microseconds=ns // 1000)
-    except OverflowError:
-        return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def milliseconds(start_ns: int | None, end_ns: int | None) -> float | None:
-    """How long it took, None while it is open."""
-    return round((end_ns - start_ns) / 1e6, 6) if start_ns and end_ns else None
-
-
-def failure(record: Record) -> str | None:
-    """Why the call failed: the message, else the type, else that it did; None when it did not."""
-    if record.status != STATUS_ERROR and not record.error_type:
-        return None
-    return record.error_message or record.error_type or "error"
-
-
-def total(costs: Sequence[str | None]) -> str | None:
-    """The sum of the costs that are known, None when none is."""
-    known = [Decimal(cost) for cost in costs if cost is not None]
-    return format(sum(known, Decimal(0)), "f") if known else None
 
 
 @dataclass(slots=True)
@@ -95,7 +65,9 @@ class _Builder:
         self.run, self.price = run, price
         self.spans = {span.span_id: span for span in spans if span.trace_id == run.trace_id}
         self.records = {record.span_id: record for record in run.records}
-        self.step_of = {span_id: step.number for step in run.steps for span_id in (*step.members, *step.attempts)}
+        self.step_of = {
+            span_id: step.number for step in run.steps for span_id in (*step.members, *step.attempts)
+        }
         self.drafts = [self._draft(step) for step in sorted(run.steps, key=lambda step: step.number)]
         self.models = [draft for draft in self.drafts if draft.step.record.kind == "llm"]
         contents = [draft.content for draft in self.models]
@@ -115,7 +87,7 @@ class _Builder:
             run_id=run.run_id,
             session_id=run.session,
             trace_id=run.trace_id,
-            alias=facts.alias,
+            alias=run.segment,
             agent_name=run.agent_name,
             model=run.model,
             status=cast("Status", run.status),
@@ -126,11 +98,13 @@ class _Builder:
             input=facts.input if facts.input is not None else self._first_words(),
             content=facts.words if facts.words is not None else answer if answer is not None else facts.text,
             tokens=ReplayTokens.of(run.usage),
-            cost=total([step.cost for step in steps]) or plain_cost(run.cost),
+            cost=total([step.cost for step in steps]) or reported(run.cost),
             steps=steps,
             tool_calls=self._tool_calls(steps),
             messages=_transcript(main.content) if main else facts.messages,
-            knowledge_retrievals=[self._retrieval(record) for record in run.records if record.kind == "retrieval"],
+            knowledge_retrievals=[
+                self._retrieval(record) for record in run.records if record.kind == "retrieval"
+            ],
             memory_recalls=[self._recall(record) for record in run.records if record.kind == "memory"],
             notes=facts.notes,
             outcome=facts.outcome,
@@ -167,7 +141,10 @@ class _Builder:
     def _content(self, step: Step) -> Content:
         """What the step's spans say together; the bytes of the last attempt before what an SDK made of them."""
         merged = Content()
-        order = [*reversed(step.attempts), *(member for member in step.members if member not in step.attempts)]
+        order = [
+            *reversed(step.attempts),
+            *(member for member in step.members if member not in step.attempts),
+        ]
         for span_id in order:
             span = self.spans.get(span_id)
             if span is None:
@@ -212,8 +189,8 @@ class _Builder:
             tool=self._tool(draft) if record.kind == "tool" else None,
             tokens=ReplayTokens.of(record.usage),
             cost=self._cost(record),
-            status="open" if record.open else "error" if failure(record) else "ok",
-            error=failure(record),
+            status="open" if record.open else "error" if _failure(record) else "ok",
+            error=_failure(record),
             attempts=max(1, len(step.attempts)),
             finish_reasons=list(record.finish_reasons),
             source=cast("Source | None", record.source),
@@ -224,12 +201,14 @@ class _Builder:
         """The tool call of a step; what its span does not say is taken from the model's messages."""
         record, content = draft.step.record, draft.content
         request = draft.tap.request if draft.tap else None
-        arguments = decoded if (decoded := conversation.decoded(content.arguments)) is not None else None
+        arguments = conversation.decoded(content.arguments)
         return ToolCallRecord.model_construct(
             tool_name=record.tool_name or record.name,
             tool_args=request.arguments if arguments is None and request else arguments,
-            result=request.response if content.result is None and request and request.answered else content.result,
-            error=failure(record),
+            result=request.response
+            if content.result is None and request and request.answered
+            else content.result,
+            error=_failure(record),
             duration_ms=milliseconds(record.start_ns, record.end_ns),
             tool_call_id=record.tool_call_id or (request.call_id if request else None),
             span_id=record.span_id,
@@ -241,9 +220,9 @@ class _Builder:
 
     def _cost(self, record: Record) -> str | None:
         """What the emitter reported, else what the price list says; only model calls are priced."""
-        reported = plain_cost(record.cost)
-        if reported is not None or self.price is None or record.kind not in ("llm", "embedding"):
-            return reported
+        told = reported(record.cost)
+        if told is not None or self.price is None or record.kind not in MODEL_KINDS:
+            return told
         return self.price(record) if record.usage else None
 
     # -- the whole run ----------------------------------------------------------
@@ -257,7 +236,9 @@ class _Builder:
                 calls.append(step.tool)
             elif step.number in numbers:
                 asked = numbers[step.number]
-                calls += [_untapped(request) for request in self.traffic.untapped if request.position == asked]
+                calls += [
+                    _untapped(request) for request in self.traffic.untapped if request.position == asked
+                ]
         return calls
 
     def _main(self) -> _Draft | None:
@@ -304,8 +285,12 @@ class _Builder:
     def _warnings(self, steps: Sequence[ReplayStep]) -> list[str]:
         found = [f"capture incomplete: {reason}" for reason in self.run.incomplete]
         if untapped := len(self.traffic.untapped):
-            calls = "1 tool call has" if untapped == 1 else f"{untapped} tool calls have"
-            found.append(f"{calls} no span and is known from the messages only" if untapped == 1 else f"{calls} no span and are known from the messages only")
+            calls = (
+                "1 tool call has no span and is"
+                if untapped == 1
+                else f"{untapped} tool calls have no span and are"
+            )
+            found.append(f"{calls} known from the messages only")
         costed = [step for step in steps if step.tokens.total_tokens]
         unknown = sorted({step.model or "unknown model" for step in costed if step.cost is None})
         if unknown and any(step.cost is not None for step in costed):
@@ -313,12 +298,12 @@ class _Builder:
         return found
 
 
-def plain_cost(cost: str | None) -> str | None:
-    """A reported cost without an exponent, None for what is not a number."""
-    try:
-        return None if cost is None else format(Decimal(cost), "f")
-    except InvalidOperation:
+def _failure(record: Record) -> str | None:
+    """Why the call failed: the message, else the type, else that it did; None when it did not."""
+    if not failed(record):
         return None
+    status = f"HTTP {record.http_status}" if record.http_status else "error"
+    return record.error_message or record.error_type or status
 
 
 def _untapped(request: conversation.Request) -> ToolCallRecord:
@@ -342,7 +327,9 @@ def _transcript(content: Content) -> list[Message]:
     return system + (content.input or []) + (content.output or [])
 
 
-def _changed(value: list[dict[str, Any]] | None, base: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+def _changed(
+    value: list[dict[str, Any]] | None, base: list[dict[str, Any]] | None
+) -> list[dict[str, Any]] | None:
     """The value where it differs from the base; an empty list where the base had one and this request has none."""
     if value == base:
         return None

@@ -106,7 +106,9 @@ class ToolTraffic:
     untapped: list[Request] = field(default_factory=list[Request])
 
 
-def tool_traffic(contents: Sequence[Content], added: Sequence[Addition], tapped: Sequence[Tapped]) -> ToolTraffic:
+def tool_traffic(
+    contents: Sequence[Content], added: Sequence[Addition], tapped: Sequence[Tapped]
+) -> ToolTraffic:
     """Pair what models asked for with the tool spans there are, by call id, else by name and order.
 
     Each `Tapped` is given its request; requests without one that a later request answers are `untapped`.
@@ -125,7 +127,9 @@ def tool_traffic(contents: Sequence[Content], added: Sequence[Addition], tapped:
         named = by_id[tap.call_id] if tap.call_id is not None and tap.call_id in by_id else by_name[tap.name]
         tap.request = named.popleft() if named else None
     seen = {id(tap.request) for tap in tapped if tap.request}
-    traffic.untapped = [request for request in traffic.requests if request.answered and id(request) not in seen]
+    traffic.untapped = [
+        request for request in traffic.requests if request.answered and id(request) not in seen
+    ]
     return traffic
 
 
@@ -133,7 +137,12 @@ def _requests(contents: Sequence[Content]) -> Iterator[Request]:
     for position, content in enumerate(contents):
         for part in parts(content.output, "tool_call"):
             name = part.get("name")
-            yield Request(position, _identity(part), name if isinstance(name, str) else "", decoded(part.get("arguments")))
+            yield Request(
+                position,
+                _identity(part),
+                name if isinstance(name, str) else "",
+                decoded(part.get("arguments")),
+            )
 
 
 def _answer(requests: Sequence[Request], added: Sequence[Addition]) -> None:

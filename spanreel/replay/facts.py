@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from spanreel.replay import conversation
+from spanreel.replay.moments import timestamp
 from spanreel.replay.timeline import Message, Note
 from spanreel.wire import attributes as names
 from spanreel.wire.records import Content, Record
@@ -26,7 +27,6 @@ class Facts:
         text: the recorded output as text, whatever it is.
     """
 
-    alias: str | None = None
     source_run_id: str | None = None
     input: Any = None
     words: str | None = None
@@ -42,21 +42,22 @@ class Facts:
 def run_facts(run: Run, spans: Mapping[str, Span], content: Callable[[Span, Record], Content]) -> Facts:
     """The facts that the root span and the events of all spans of a run tell."""
     root = run.root
-    span = spans.get(root.span_id) if root else None
+    span = spans.get(root.span_id)
     notes = [note for record in run.records if (at := spans.get(record.span_id)) for note in _notes(at)]
     notes.sort(key=lambda pair: pair[0])
     ordered = [note for _, note in notes]
-    if root is None or span is None:
+    if span is None:
         return Facts(notes=ordered)
     said = content(span, root)
     returned = _value(span.attributes.get(names.RUN_OUTPUT))
     words = returned if isinstance(returned, str) else conversation.text(said.output)
     return Facts(
-        alias=root.run_id,
         source_run_id=root.source_run_id,
         input=_input(span, said),
         words=words,
-        text=words if words is not None or returned is None else json.dumps(returned, ensure_ascii=False, default=str),
+        text=words
+        if words is not None or returned is None
+        else json.dumps(returned, ensure_ascii=False, default=str),
         messages=(said.input or []) + (said.output or []),
         notes=ordered,
         outcome=_under(span, names.OUTCOME),
@@ -82,8 +83,6 @@ def _notes(span: Span) -> list[tuple[int, Note]]:
 
 
 def _note(event: Event, span_id: str) -> Note:
-    from spanreel.replay.build import timestamp
-
     told = event.attributes
     summary = told.get(f"{names.NOTE}.summary")
     return Note(
@@ -97,7 +96,7 @@ def _note(event: Event, span_id: str) -> Note:
 
 def _under(span: Span, prefix: str) -> dict[str, Any]:
     found = {name: value for name, value in span.attributes.items() if name.startswith(prefix)}
-    return {name.removeprefix(prefix): _value(value) for name, value in sorted(found.items())}
+    return {name.removeprefix(prefix): conversation.decoded(value) for name, value in sorted(found.items())}
 
 
 def _value(attribute: Any) -> Any:
