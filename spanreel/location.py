@@ -69,7 +69,11 @@ def announced_collector(store: Path) -> Announcement | None:
     try:
         found = json.loads(announcement_file(store).read_text("utf-8"))
         announcement = Announcement(
-            int(found["pid"]), str(found["host"]), int(found["http_port"]), int(found["grpc_port"]), str(found.get("token", ""))
+            int(found["pid"]),
+            str(found["host"]),
+            int(found["http_port"]),
+            int(found["grpc_port"]),
+            str(found.get("token", "")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,0 +1,1 @@
+"""Taps on HTTP clients, one file each."""

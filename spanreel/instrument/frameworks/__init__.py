@@ -1,0 +1,1 @@
+"""Taps on agent frameworks, one file each: their one tool dispatch method and their run method."""
