@@ -16,6 +16,7 @@ from spanreel.replay import conversation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
     from spanreel.replay.timeline import ReplayStep
 
 SKETCH_BITS = 512

@@ -147,7 +147,11 @@ def _calls(run: Replay) -> Iterator[ReplayStep]:
     untapped = [call for call in run.tool_calls if call.source == "wire"]
     for step in run.steps:
         yield step
-        asked = {part.get("id") for part in conversation.parts(step.output_messages, "tool_call")} if untapped else set()
+        asked = (
+            {part.get("id") for part in conversation.parts(step.output_messages, "tool_call")}
+            if untapped
+            else set()
+        )
         here = [call for call in untapped if call.tool_call_id in asked]
         untapped = [call for call in untapped if call not in here] if here else untapped
         yield from (_as_step(call) for call in here)
@@ -175,7 +179,9 @@ def _tool_calls_diff(pairs: Sequence[Pair]) -> ToolCallsDiff:
             if pair.relation == "same":
                 common += 1
             else:
-                (reordered if pair.relation == "moved" else changed).append(ChangedCall(a=here, b=there, paths=paths))
+                (reordered if pair.relation == "moved" else changed).append(
+                    ChangedCall(a=here, b=there, paths=paths)
+                )
         elif there:
             added.append(there)
         elif here:
