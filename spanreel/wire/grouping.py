@@ -6,13 +6,16 @@ Given values, it decides; it reads no attributes and opens nothing. Every span (
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
 
 from spanreel.wire.records import Record
 from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS, STEP_KINDS, Step, failed, order, steps_of
 from spanreel.wire.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["Run", "Step", "group", "latest"]
 

@@ -14,11 +14,14 @@ Given records, it decides; it never reads attributes, and every model or tool re
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 from spanreel.wire.records import Record
 from spanreel.wire.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 MODEL_KINDS = frozenset({"llm", "embedding", "rerank"})
 STEP_KINDS = MODEL_KINDS | {"tool"}
