@@ -13,7 +13,7 @@ from spanreel.replay.compare import compare
 from spanreel.replay.timeline import Replay
 from spanreel.wire.spans import Span
 
-FILES = ("gpt4o_tool_calling_100ep.json", "gpt4o_preconditions_100ep.json")
+FILES = ("gpt4o_tool_calling_100ep.json", "gpt4o_tool_calling_preconditions_100ep.json")
 
 
 def genai(message: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def test_every_call_of_each_pair_is_counted_once(pairs: list[tuple[dict[str, Any
 def test_an_episode_with_other_ids_is_the_same(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     """All call ids minted anew: an empty diff."""
     for episode, _ in pairs[:10]:
-        again = json.loads(json.dumps(episode).replace("call_", "other_"))
+        again = json.loads(json.dumps(episode).replace('"call_', '"other_'))
         found = compare(
             Replay.from_spans(spans(episode, "a" * 32)), Replay.from_spans(spans(again, "b" * 32))
         )
@@ -157,7 +157,8 @@ def test_one_altered_result_is_the_one_difference_named(
     """One character in one result: that call is changed and comes first; no call is added or removed."""
     for episode, _ in pairs[:10]:
         again = json.loads(json.dumps(episode))
-        altered = [message for message in again["traj"] if message["role"] == "tool"][-1]
+        heard = zip(again["traj"], again["traj"][1:], strict=False)
+        altered = [told for told, then in heard if told["role"] == "tool" and then["role"] == "assistant"][-1]
         altered["content"] += "!"
         found = compare(
             Replay.from_spans(spans(episode, "a" * 32)), Replay.from_spans(spans(again, "b" * 32))
