@@ -53,7 +53,7 @@ def content(span: Span, record: Record | None = None) -> Content:
     if kind == "tool":
         return _tool(span, who)
     if kind in _MODELS:
-        return _model(span)
+        return _model(span, kind)
     if kind in _RUNS:
         return _run(span, who)
     return Content(arguments=_value(span, keys.ARGUMENTS), result=_value(span, keys.RESULT))
@@ -78,24 +78,34 @@ def _kind(span: Span, who: str) -> str:
     return str(made["kind"])
 
 
-def _model(span: Span) -> Content:
+def _model(span: Span, kind: str) -> Content:
     attributes = span.attributes
     happened = events.content(span.events)
     system = _system(attributes)
     told, said = _input(attributes)
     if said is None:
         said = happened.input
-    output = _output(attributes)
+    output = _output(attributes) if kind != "embedding" else None
     made = Content(
         system=system or told or happened.system,
         input=said,
-        output=output if output is not None else happened.output,
+        output=_calling(output if output is not None else happened.output),
         tools=_tools(attributes) or happened.tools,
         parameters=_parameters(attributes),
         raw_request=_raw(attributes, keys.RAW_REQUEST),
         raw_response=_raw(attributes, keys.RAW_RESPONSE),
     )
     return _settled(made, span)
+
+
+def _calling(output: list[Message] | None) -> list[Message] | None:
+    """The output, where a stop that asks for a tool is called what it is."""
+    for one in output or ():
+        if one.get("finish_reason") == "stop" and any(
+            part.get("type") == "tool_call" for part in one["parts"]
+        ):
+            one["finish_reason"] = "tool_call"
+    return output
 
 
 def _settled(made: Content, span: Span) -> Content:

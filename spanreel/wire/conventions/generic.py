@@ -119,7 +119,7 @@ def finish_of(attributes: Mapping[str, Any], events: tuple[Event, ...] = ()) -> 
             break
     if reasons and reasons != ("stop",):
         return reasons
-    said = attributes.get(names.OUTPUT_MESSAGES)
+    said = attributes.get(names.OUTPUT_MESSAGES) or attributes.get("langfuse.observation.output")
     if said is None:
         said = next((said for one in events if (said := one.attributes.get(names.OUTPUT_MESSAGES))), None)
     if isinstance(said, str):

@@ -146,6 +146,10 @@ def _gemini_file(block: Block) -> Part | None:
     )
 
 
+def _vercel(block: Block) -> Part | None:
+    return _tool_result(block) if "output" in block or "result" in block else _tool_call(block)
+
+
 def _typeless_text(block: Block) -> Part | None:
     said = block.get("text")
     if not isinstance(said, str) or "type" in block:
@@ -207,5 +211,6 @@ _BY_KEY: Final[tuple[tuple[str, Callable[[Block], Part | None]], ...]] = (
     ("inline_data", _gemini_blob),
     ("fileData", _gemini_file),
     ("file_data", _gemini_file),
+    ("toolName", _vercel),
     ("text", _typeless_text),
 )
