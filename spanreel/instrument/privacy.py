@@ -154,13 +154,13 @@ class Privacy:
     def _request(self, counted: _Counted, kind: str, body: bytes) -> bytes:
         """A request body: what an earlier one of its kind began with, and was clean, is not searched again."""
         known = common(self._searched.get(kind, b""), body)
-        start = body.rfind(BETWEEN, max(0, known - OVERLAP), known)  # no secret reaches over the end of a message
+        start = body.rfind(
+            BETWEEN, max(0, known - OVERLAP), known
+        )  # no secret reaches over the end of a message
         if start < 0:
             start = max(0, known - OVERLAP - 256)
-        if start and not self._redactor.body(body[start:])[1]:
-            clean = body
-        else:
-            clean = counted.body(body)
+        nothing_new = start > 0 and not self._redactor.body(body[start:])[1]
+        clean = body if nothing_new else counted.body(body)
         if clean == body:
             if len(self._searched) >= KINDS:
                 self._searched.clear()

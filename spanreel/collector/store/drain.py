@@ -69,7 +69,9 @@ def locked(store: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     try:
         descriptor = os.open(lock_file(store), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"{lock_file(store)} cannot be written ({error.strerror})", "check its permissions") from error
+        raise StoreError(
+            f"{lock_file(store)} cannot be written ({error.strerror})", "check its permissions"
+        ) from error
     try:
         limit = time.monotonic() + seconds
         while not _flock(descriptor):
@@ -150,11 +152,17 @@ def _files(store: Path) -> list[Path]:
     found: list[tuple[float, Path]] = []
     try:
         with os.scandir(spool_folder(store)) as entries:
-            found = [(entry.stat().st_mtime, Path(entry.path)) for entry in entries if entry.is_file() and entry.name[0] != "."]
+            found = [
+                (entry.stat().st_mtime, Path(entry.path))
+                for entry in entries
+                if entry.is_file() and entry.name[0] != "."
+            ]
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StoreError(f"{spool_folder(store)} cannot be read ({error.strerror})", "check its permissions") from error
+        raise StoreError(
+            f"{spool_folder(store)} cannot be read ({error.strerror})", "check its permissions"
+        ) from error
     return [path for _, path in sorted(found)]
 
 

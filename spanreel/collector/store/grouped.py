@@ -83,7 +83,10 @@ def listed(
 ) -> list[Run]:
     """Runs as they were kept, newest first; their records and steps are loaded when they are looked at."""
     query = f"SELECT summary, steps, spans FROM run {where} ORDER BY started_ns DESC, run_id DESC"  # noqa: S608
-    return [_restored(str(text), int(steps), int(spans), load) for text, steps, spans in connection.execute(query, values)]
+    return [
+        _restored(str(text), int(steps), int(spans), load)
+        for text, steps, spans in connection.execute(query, values)
+    ]
 
 
 def outdated(connection: sqlite3.Connection) -> list[int]:

@@ -46,7 +46,10 @@ class Region:
                 else:
                     above = middle - 1
         # "12" must not be found in "123"
-        if count and text[first + self.ends[count - 1] : first + self.ends[count - 1] + 1] not in _AFTER_ELEMENT:
+        if (
+            count
+            and text[first + self.ends[count - 1] : first + self.ends[count - 1] + 1] not in _AFTER_ELEMENT
+        ):
             count -= 1
         return count
 
