@@ -14,11 +14,14 @@ Given records, it decides; it never reads attributes, and every model or tool re
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 from spanreel.wire.records import Record
 from spanreel.wire.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 MODEL_KINDS = frozenset({"llm", "embedding", "rerank"})
 STEP_KINDS = MODEL_KINDS | {"tool"}
@@ -32,6 +35,8 @@ _RANK = {
     )
 }
 _BETWEEN = ROOT_KINDS | {"tool", "agent_create"}
+# Ids that repeat through a long run (mocks, fixed seeds) must not make grouping quadratic.
+_LOOK_BACK = 64
 _FACE = frozenset(
     {"trace_id", "span_id", "parent_span_id", "name", "start_ns", "end_ns", "kind", "open", "status"}
 )
@@ -97,6 +102,33 @@ def steps_of(records: Iterable[Record], ancestors: Callable[[Record], Iterable[R
 
 
 def _model_calls(models: Sequence[Record], ancestors: Callable[[Record], Iterable[Record]]) -> list[_Call]:
+    over = _model_above(models, ancestors)
+    below: dict[str | None, list[Record]] = defaultdict(list)
+    for record in models:
+        below[over.get(record.span_id)].append(record)
+    # Innermost first, without recursion: a chain may be as deep as a trace is long.
+    ranked: dict[str, Record] = {}
+    top = below.pop(None, [])
+    for record in (*top, *models):
+        if record.span_id in ranked:
+            continue
+        if record.span_id in over:  # of a cycle of parents, the earliest is the outermost
+            below[over.pop(record.span_id)].remove(record)
+            top.append(record)
+        pending = [record]
+        while pending:
+            one = pending.pop()
+            ranked[one.span_id] = one
+            pending += below.get(one.span_id, ())
+    made: dict[str, list[_Call]] = {}
+    for record in reversed(ranked.values()):
+        inner = [call for child in below.get(record.span_id, ()) for call in made.pop(child.span_id)]
+        made[record.span_id] = _with_outer(record, _attempts(inner))
+    return _seen_twice(_attempts([call for record in top for call in made[record.span_id]]))
+
+
+def _model_above(models: Sequence[Record], ancestors: Callable[[Record], Iterable[Record]]) -> dict[str, str]:
+    """The nearest model span above each, where no agent and no tool is between them."""
     here = {record.span_id for record in models}
     over: dict[str, str] = {}
     for record in models:
@@ -106,25 +138,7 @@ def _model_calls(models: Sequence[Record], ancestors: Callable[[Record], Iterabl
             if above.span_id in here:
                 over[record.span_id] = above.span_id
                 break
-    below: dict[str, list[Record]] = defaultdict(list)
-    top: list[Record] = []
-    for record in models:
-        if record.span_id in over:
-            below[over[record.span_id]].append(record)
-        else:
-            top.append(record)
-    # Innermost first, without recursion: a chain may be as deep as a trace is long.
-    ranked: list[Record] = []
-    pending = list(top)
-    while pending:
-        record = pending.pop()
-        ranked.append(record)
-        pending += below.get(record.span_id, ())
-    made: dict[str, list[_Call]] = {}
-    for record in reversed(ranked):
-        inner = [call for child in below.get(record.span_id, ()) for call in made.pop(child.span_id)]
-        made[record.span_id] = _with_outer(record, _attempts(inner))
-    return _seen_twice(_attempts([call for record in top for call in made[record.span_id]]))
+    return over
 
 
 def _with_outer(outer: Record, inner: list[_Call]) -> list[_Call]:
@@ -147,7 +161,9 @@ def _attempts(calls: list[_Call]) -> list[_Call]:
             joined.append(call)
             continue
         ends = open_ends[face.parent_span_id, face.dialect, face.body_hash]
-        earlier = next((end for end in reversed(ends) if _continues(end.members[-1], face)), None)
+        earlier = next(
+            (end for end in reversed(ends[-_LOOK_BACK:]) if _continues(end.members[-1], face)), None
+        )
         if earlier is None:
             joined.append(call)
             ends.append(call)
@@ -170,7 +186,12 @@ def _seen_twice(calls: list[_Call]) -> list[_Call]:
     for call in calls:
         ids = {one.response_id for one in call.members if one.response_id}
         twin = next(
-            (other for response in ids for other in by_response[response] if _same_call(other, call)),
+            (
+                other
+                for response in ids
+                for other in reversed(by_response[response][-_LOOK_BACK:])
+                if _same_call(other, call)
+            ),
             None,
         )
         if twin is None:
@@ -196,19 +217,36 @@ def _overlap(one: Record, other: Record) -> bool:
 def _tool_calls(tools: Sequence[Record], ancestors: Callable[[Record], Iterable[Record]]) -> list[_Call]:
     calls: list[_Call] = []
     by_id: dict[str, list[_Call]] = defaultdict(list)
+    by_name: dict[str | None, list[_Call]] = defaultdict(list)
     of_span: dict[str, _Call] = {}
     for record in sorted(tools, key=lambda one: (one.start_ns, -(one.end_ns or 1 << 63), one.span_id)):
         twin = _outer_tool(record, of_span, ancestors)
         if twin is None and record.tool_call_id:
-            twin = next((call for call in by_id[record.tool_call_id] if _same_tool(call, record)), None)
+            twin = _latest(by_id[record.tool_call_id], record, _same_tool)
+        if twin is None and record.tool_name:
+            twin = _latest(by_name[record.tool_name], record, _told_beside)
         if twin is None:
             twin = _Call(record, [])
             calls.append(twin)
+            by_name[record.tool_name].append(twin)
+        if record.tool_call_id and all(one.tool_call_id != record.tool_call_id for one in twin.members):
+            by_id[record.tool_call_id].append(twin)
         twin.members.append(record)
         of_span[record.span_id] = twin
-        if record.tool_call_id and twin not in by_id[record.tool_call_id]:
-            by_id[record.tool_call_id].append(twin)
     return calls
+
+
+def _latest(calls: Sequence[_Call], record: Record, fits: Callable[[_Call, Record], bool]) -> _Call | None:
+    return next((call for call in reversed(calls[-_LOOK_BACK:]) if fits(call, record)), None)
+
+
+def _told_beside(call: _Call, record: Record) -> bool:
+    """Whether two emitters told of one call side by side, one of them without the call's id."""
+    ids = {one.tool_call_id for one in call.members}
+    if record.tool_call_id and ids != {None}:
+        return False
+    strangers = all(one.emitter != record.emitter for one in call.members)
+    return strangers and _overlap(call.face, record)
 
 
 def _outer_tool(
