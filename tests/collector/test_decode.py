@@ -64,6 +64,15 @@ def nested(depth: int) -> Value:
     return value
 
 
+def _field(number: int, content: bytes) -> bytes:
+    """A length-delimited protobuf field."""
+    size, length = len(content), b""
+    while size > 127:
+        length += bytes([size & 127 | 128])
+        size >>= 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+
 def test_limits_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Too many spans refuse the request; too many attributes or levels reject the span and keep the rest."""
     wide = span(1, attributes={str(number): number for number in range(decode.MAX_ATTRIBUTES + 1)})
@@ -72,7 +81,14 @@ def test_limits_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "10,001 attributes; the limit is 10,000" in found.rejected[0]
     found = decode.decode(request([span(1, attributes={"a": nested(40)}), span(2)]))
     assert len(found.spans) == 2
-    found = decode.decode(request([span(1, attributes={"a": nested(300)}), span(2)]))
+    # the protobuf library cannot build deeper ones; as bytes they are easily made
+    value = b""
+    for _ in range(300):
+        value = _field(5, _field(1, value))
+    attribute = _field(1, b"a") + _field(2, value)
+    head = request([span(2)])
+    item = _field(1, bytes.fromhex(TRACE)) + _field(2, bytes(7) + b"\x09") + _field(9, attribute)
+    found = decode.decode(head + _field(1, _field(2, _field(2, item))))
     assert (found.spans, len(found.rejected)) == ([span(2)], 1)
     monkeypatch.setattr(decode, "MAX_SPANS", 3)
     with pytest.raises(BadInput, match="4 spans in one request; the limit is 3"):

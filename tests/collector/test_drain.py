@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from spanreel.collector.store import drain_spool, open_reader, open_writer
 from spanreel.collector.store import drain as drain_module
+from spanreel.collector.store import drain_spool, open_reader, open_writer
 from spanreel.exceptions import StoreError
 from spanreel.location import lock_file, spool_folder
 from spanreel.wire.spool import HEADER, frame

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ values = st.recursive(
     max_leaves=8,
 )
 styles = st.sampled_from([
-    lambda value: json.dumps(value),
+    json.dumps,
     lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False),
     lambda value: json.dumps(value, indent=2),
     lambda value: json.dumps(value, indent="\t", separators=(" ,", " : ")),
@@ -93,15 +94,27 @@ bodies = st.builds(
     lambda style, listed, extra, shape: style(listed if shape == 0 else {**extra, ("messages", "input", "tools")[shape - 1]: listed, "z": extra}),
     styles, messages | st.lists(st.integers(), max_size=30), st.dictionaries(texts, st.integers() | texts, max_size=2), st.integers(0, 3),
 )  # fmt: skip
-keys = texts | st.sampled_from(
-    [
-        "gen_ai.input.messages",
-        "gen_ai.output.messages",
-        "http.request.body.content",
-        "gen_ai.tool.definitions",
-    ]
+flattened = st.builds(
+    "{}.{}.{}".format,
+    st.sampled_from(["llm.input_messages", "a", "$p", ""]),
+    st.integers(0, 12) | st.just("01"),
+    texts,
 )
-attributes = st.dictionaries(keys, values | bodies, max_size=5)
+keys = (
+    texts
+    | flattened
+    | st.sampled_from(
+        [
+            "gen_ai.input.messages",
+            "gen_ai.output.messages",
+            "http.request.body.content",
+            "gen_ai.tool.definitions",
+        ]
+    )
+)
+attributes = st.dictionaries(keys, values | bodies, max_size=5) | st.dictionaries(
+    flattened, values, min_size=8, max_size=20
+)
 counts = st.integers(0, 2**32 - 1)
 hexes = st.binary(min_size=8, max_size=8).filter(any).map(bytes.hex)
 
@@ -194,6 +207,31 @@ def test_a_conversation_costs_what_is_new_in_it(path: Path) -> None:
     assert size < 2 * len(json.dumps(history(200)))
 
 
+def test_a_flattened_history_costs_what_is_new_in_it(path: Path) -> None:
+    """Messages as attributes (OpenInference, older Traceloop): each element once, and every attribute comes back."""
+    sent: list[Span] = []
+    for turn in range(1, 41):
+        own = {
+            f"llm.input_messages.{i}.message.{key}": value
+            for i, item in enumerate(history(turn))
+            for key, value in item.items()
+        }
+        sent.append(
+            span(turn, attributes={"openinference.span.kind": "LLM", **own, "llm.token_count.prompt": turn})
+        )
+    keep(path, sent[:20], sent[20:])
+    assert exact(read(path)) == exact(sent)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM content").fetchone() == (40,)
+        [(size,)] = connection.execute("SELECT max(length(attributes)) FROM span WHERE id > 5")
+    connection.close()
+    assert size < 200
+    with open_writer(path) as writer:
+        writer.add([span(99, f"{2:032x}", attributes=sent[9].attributes)])
+        writer.delete(TRACE)
+    assert exact(read(path, f"{2:032x}")) == exact([span(99, f"{2:032x}", attributes=sent[9].attributes)])
+
+
 # ------------------------------------------------------------------------------------------------ once
 
 
@@ -250,7 +288,7 @@ def test_a_failed_transaction_stores_nothing_and_spoils_nothing(path: Path) -> N
 def based(spans: list[Span]) -> list[Span]:
     """The spans with each body as a prefix of the one before and a tail."""
     found = [spans[0]]
-    for before, item in zip(spans, spans[1:], strict=False):
+    for before, item in pairwise(spans):
         old, new = (str(one.attributes["http.request.body.content"]).encode() for one in (before, item))
         size = next(
             (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
