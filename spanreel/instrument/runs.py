@@ -268,12 +268,17 @@ def arguments_of(
     Raises:
         TypeError: when they do not fit; then the function itself will say so.
     """
-    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound = _signature(function).bind(*args, **kwargs)
     given = dict(bound.arguments)
     first = next(iter(bound.signature.parameters), "")
     if first in ("self", "cls"):
         given.pop(first, None)
     return given
+
+
+@functools.lru_cache(maxsize=1024)
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
 
 
 def rebound(

@@ -293,30 +293,37 @@ def _request(dispatch: Dispatch) -> ToolRequest:
 
 
 def _start(dispatch: Dispatch, request: ToolRequest, answer: ToolAnswer | None) -> ActiveSpan | None:
+    """The call's span, on file already if it may write. A fault in what it says does not keep it from being there."""
     recording = recorder.current()
     if recording is None:
         return None
+    span = None
     with guard(f"starting tool {request.name}"):
         attributes: dict[str, Any] = {
             names.OPERATION: EXECUTE_TOOL,
             names.TOOL_NAME: request.name,
             names.TOOL_TYPE: "function",
             names.TOOL_SAFETY: request.safety,
-            names.TOOL_CALL_ARGUMENTS: codec.plain_text(request.arguments),
             names.WIRE_LANE: request.lane,
+        }
+        title = f"{EXECUTE_TOOL} {request.name}"
+        span = recording.start(title, names.KIND_INTERNAL, attributes, outward=answer is None)
+    if span is None:
+        return None
+    with guard(f"recording the arguments of tool {request.name}", span):
+        said = {
+            names.TOOL_CALL_ARGUMENTS: codec.plain_text(request.arguments),
             names.TOOL_CALL_ID: request.call_id,
             names.TOOL_FRAMEWORK: request.framework or None,
-            names.TOOL_IDEMPOTENCY: _idempotency(dispatch.tool, request.arguments),
             **(_provenance(answer) if answer else {}),
         }
-        attributes = {key: value for key, value in attributes.items() if value is not None}
-        span = recording.start(
-            f"{EXECUTE_TOOL} {request.name}", names.KIND_INTERNAL, attributes, outward=answer is None
-        )
-        if answer is None and request.safety != READ:
-            recording.open(span)
-        return span
-    return None
+        span.attributes.update({key: value for key, value in said.items() if value is not None})
+        key = _idempotency(dispatch.tool, request.arguments)
+        if key is not None:
+            span.attributes[names.TOOL_IDEMPOTENCY] = key
+    if answer is None and request.safety != READ:
+        recording.open(span)
+    return span
 
 
 def _provenance(answer: ToolAnswer) -> dict[str, Any]:

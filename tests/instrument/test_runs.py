@@ -125,6 +125,17 @@ def test_an_outcome_outside_any_run_is_refused_in_the_log(caplog: pytest.LogCapt
     assert "outside any run" in caplog.text
 
 
+def test_a_name_for_a_run_inside_another_is_refused_in_the_log(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only a run has a name; what is nested is a step."""
+    spanreel.instrument()
+    with spanreel.run("outer", run_id="outer"), spanreel.run("inner", run_id="inner"):
+        pass
+    assert "inside another one" in caplog.text
+    assert {span.attributes[names.RUN_ID] for span in ended(store)} == {"outer"}
+
+
 @pytest.mark.parametrize("alias", ["", " x", "a\nb", "x" * 201])
 def test_a_run_id_that_cannot_be_typed_is_refused(alias: str) -> None:
     """An alias is printable."""

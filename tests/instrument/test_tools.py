@@ -363,3 +363,34 @@ def test_a_framework_call_that_cannot_be_read_is_let_through_but_never_in_a_repl
     responder.install(RecordedTools([]))
     with pytest.raises(EffectDenied, match="framework could not be read"):
         dispatched("framework", unreadable)
+
+
+def test_a_fault_while_recording_is_marked_and_not_seen_by_the_agent(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it strikes: the call goes on, and its span, or one beside it, says what is missing."""
+
+    def broken(_: Any) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    spanreel.instrument()
+    assert call_tool(Dispatch(Tool("kept"), {}, kept=broken), lambda: 1) == 1
+    assert call_tool(Dispatch(Tool("shown"), {}, shown=broken), lambda: 2) == 2
+    assert call_tool(Dispatch(Tool("key", idempotency_key=broken), {"x": 1}), lambda: 3) == 3
+    with pytest.raises(ValueError, match="own"):
+        call_tool(Dispatch(Tool("raises"), {}, kept=broken), lambda: int("own"))
+    spanreel.uninstrument()
+    found = spans(store)
+    marked = {
+        span.name: span.attributes[names.INCOMPLETE] for span in found if names.INCOMPLETE in span.attributes
+    }
+    assert marked == {
+        "execute_tool kept": "recording the result of tool kept: RuntimeError",
+        "execute_tool shown": "recording tool shown: RuntimeError",
+        "execute_tool key": "recording the arguments of tool key: TypeError",
+    }
+    assert all(
+        span.end_ns
+        for span in found
+        if span.name == "execute_tool kept" and names.OPEN not in span.attributes
+    )
