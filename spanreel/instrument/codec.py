@@ -20,7 +20,17 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
-from spanreel.instrument.decoder import BY_TEXT, CONTAINERS, TAG, TIMES, class_path, decode, kind_of, result
+from spanreel.instrument.decoder import (
+    BY_TEXT,
+    CONTAINERS,
+    TAG,
+    TIMES,
+    class_path,
+    decode,
+    kind_of,
+    moved,
+    result,
+)
 
 __all__ = [
     "EXACT",
@@ -32,6 +42,7 @@ __all__ = [
     "encode",
     "encode_returned",
     "fidelity",
+    "moved",
     "plain",
     "plain_text",
     "result",

@@ -109,11 +109,10 @@ class ToolCall:
         Raises:
             Signal: the responder refuses the call.
         """
-        who = responder.current()
-        if (recorder.current() is None and who is LIVE) or _is_inner(dispatch):
+        if not listening() or _is_inner(dispatch):
             return None
         request = _request(dispatch)
-        answer = who.tool(request)
+        answer = responder.current().tool(request)
         return cls(dispatch, answer, _start(dispatch, request, answer))
 
     def body(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -203,6 +202,11 @@ class ToolCall:
         if failure is not None:
             self._span.status = names.STATUS_ERROR
             self._span.status_message = failure
+
+
+def listening() -> bool:
+    """Whether anybody wants to know of tool calls, or to answer them."""
+    return recorder.current() is not None or responder.current() is not LIVE
 
 
 def dispatched(where: str, read: Callable[[], Dispatch]) -> Dispatch | None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from spanreel.exceptions import BadInput
-from spanreel.instrument import codec
+from spanreel.instrument import codec, decoder
 
 
 class Colour(Enum):
@@ -268,3 +268,15 @@ def test_plain_is_what_people_read() -> None:
         "s": [1, 2],
         "3": "RED",
     }
+
+
+def test_classes_of_a_script_are_found_under_its_module_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded as `__main__`, loaded here as a module."""
+    monkeypatch.setattr(decoder, "_moved", {})
+    text = codec.encode([Slotted(1), Refused(1, "x")]).replace(f"{__name__}:", "__main__:")
+    with pytest.raises(BadInput, match="__main__:Slotted"):
+        codec.decode(text)
+    codec.moved("__main__", __name__)
+    slotted, refused = codec.decode(text)
+    assert slotted == Slotted(1)
+    assert type(refused) is Refused

@@ -313,7 +313,7 @@ def script(store: Path, end: str) -> tuple[subprocess.CompletedProcess[str], lis
         "PYTHONPATH": str(Path(spanreel.__file__).parent.parent),
     }
     done = subprocess.run(
-        [sys.executable, str(file), "--flag"],
+        [sys.executable, str(file), "-m", "x"],
         env=environ,
         cwd=store.parent,
         capture_output=True,
@@ -350,9 +350,20 @@ def test_a_plain_script_is_a_run(
         exit_code,
         kind,
     )
-    assert said[names.PROCESS_ARGS][-1] == "--flag"  # type: ignore[index]  # a list
+    assert said[names.PROCESS_ARGS] == [str(store.parent / "job.py"), "-m", "x"]
     assert said[names.PROCESS_CWD] == str(store.parent)
     assert said[names.RUN_ENTRY] == "process"
+
+
+@pytest.mark.parametrize(("how", "name"), [(["-m", "job"], "job"), (["-c", "import job"], "python -c")])
+def test_the_process_run_is_named_as_it_was_started(store: Path, how: list[str], name: str) -> None:
+    """A module by its name, also."""
+    store.parent.joinpath("job.py").write_text(SCRIPT.format(end=""))
+    environ = {**os.environ, "PYTHONPATH": str(Path(spanreel.__file__).parent.parent)}
+    subprocess.run([sys.executable, *how], env=environ, cwd=store.parent, check=True, timeout=60)
+    assert [span.name for span in spans(store) if span.end_ns and not span.parent_span_id] == [
+        f"invoke_workflow {name}"
+    ]
 
 
 def test_a_killed_script_leaves_its_root_open(store: Path) -> None:

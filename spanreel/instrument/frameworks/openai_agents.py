@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from opentelemetry import context as otel_context
 
-from spanreel.instrument import invocation, recorder, responder
+from spanreel.instrument import invocation, recorder
 from spanreel.instrument.guard import guard
 from spanreel.instrument.invocation import ABSENT, AGENT, Invocation
-from spanreel.instrument.responder import LIVE
-from spanreel.instrument.tool_call import Dispatch, acall_tool, dispatched
+from spanreel.instrument.tool_call import Dispatch, acall_tool, dispatched, listening
 from spanreel.instrument.tools import declared
 from spanreel.wire import attributes as names
 
@@ -32,7 +31,7 @@ async def invoke_tool(
     wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """`_invoke_function_tool_with_metadata`."""
-    if recorder.current() is None and responder.current() is LIVE:
+    if not listening():
         return await wrapped(*args, **kwargs)
     dispatch = dispatched(NAME, partial(_dispatch, wrapped, args, kwargs))
     body = partial(wrapped, *args, **kwargs)
