@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote_plus
 
 from spanreel.exceptions import BadInput
 from spanreel.wire import streamed
@@ -282,11 +283,17 @@ def clean_url(url: str) -> str:
         return ""
     scheme, _, rest, query = found.groups()
     kept = [
-        pair
+        _parameter(pair)
         for pair in (query or "").split("&")
         if pair and not _SECRET_PARAMETER.fullmatch(pair.partition("=")[0])
     ]
     return _cleaned((scheme or "") + rest + ("?" + "&".join(kept) if kept else ""))
+
+
+def _parameter(pair: str) -> str:
+    """A query parameter; one that holds a secret once its escapes are undone keeps its name only."""
+    plain = unquote_plus(pair)
+    return pair if _cleaned(plain) == plain else f"{pair.partition('=')[0]}={marker('url')}"
 
 
 def _all_cleaned(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:

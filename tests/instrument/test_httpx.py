@@ -69,17 +69,27 @@ def text_of(stream) -> str:
 SYNC_CALLS = {
     "chat": lambda server: chat(openai_client(server)).choices[0].message.content,
     "chat raw": lambda server: (
-        openai_client(server).chat.completions.with_raw_response.create(model="m", messages=MESSAGES).parse().choices[0].message.content
+        openai_client(server)
+        .chat.completions.with_raw_response.create(model="m", messages=MESSAGES)
+        .parse()
+        .choices[0]
+        .message.content
     ),
     "chat stream": lambda server: text_of(chat(openai_client(server), stream=True)),
     "responses": lambda server: openai_client(server).responses.create(model="m", input="hi").output_text,
     "responses stream": lambda server: (
-        list(openai_client(server).responses.create(model="m", input="hi", stream=True))[-1].response.output_text
+        list(openai_client(server).responses.create(model="m", input="hi", stream=True))[
+            -1
+        ].response.output_text
     ),
-    "embeddings": lambda server: openai_client(server).embeddings.create(model="m", input="hi").data[0].embedding,
+    "embeddings": lambda server: (
+        openai_client(server).embeddings.create(model="m", input="hi").data[0].embedding
+    ),
     "messages": lambda server: claude(anthropic.Anthropic(api_key="k", base_url=server.url)).content[0].text,
     "messages stream": lambda server: "".join(
-        event.delta.text for event in claude(anthropic.Anthropic(api_key="k", base_url=server.url), stream=True) if event.type == "content_block_delta"
+        event.delta.text
+        for event in claude(anthropic.Anthropic(api_key="k", base_url=server.url), stream=True)
+        if event.type == "content_block_delta"
     ),
 }
 
@@ -102,7 +112,10 @@ def test_every_byte_of_a_call_is_recorded_and_the_caller_gets_the_same_result(
 
 
 async def _async_results(server: ModelServer) -> list[object]:
-    async with async_client(server) as client, anthropic.AsyncAnthropic(api_key="k", base_url=server.url) as claude_client:
+    async with (
+        async_client(server) as client,
+        anthropic.AsyncAnthropic(api_key="k", base_url=server.url) as claude_client,
+    ):
         stream = await chat(client, stream=True)
         return [
             (await chat(client)).choices[0].message.content,
@@ -167,7 +180,9 @@ def test_a_stream_that_is_forgotten_ends_when_it_is_collected(server: ModelServe
     """A response never read nor closed is dropped, once the garbage collector has it."""
     spanreel.instrument()
     with httpx2.Client() as client:
-        request = client.build_request("POST", f"{server.url}/v1/chat/completions", json={"model": "m", "messages": [], "stream": True})
+        request = client.build_request(
+            "POST", f"{server.url}/v1/chat/completions", json={"model": "m", "messages": [], "stream": True}
+        )
         response = client.send(request, stream=True)
         del response
         gc.collect()
@@ -194,7 +209,9 @@ def test_cancellation_ends_the_exchange(server: ModelServer, store: Path) -> Non
     assert span.attributes[names.ERROR_TYPE] == "asyncio.exceptions.CancelledError"
 
 
-def test_a_connection_that_breaks_in_the_stream_is_an_error_with_the_bytes_so_far(server: ModelServer, store: Path) -> None:
+def test_a_connection_that_breaks_in_the_stream_is_an_error_with_the_bytes_so_far(
+    server: ModelServer, store: Path
+) -> None:
     """The client's own exception reaches the caller; the exchange keeps it and what had come."""
     spanreel.instrument()
     server.script.append("drop")
@@ -229,7 +246,10 @@ def test_concurrent_calls_share_no_exchange(server: ModelServer, store: Path) ->
     async def many() -> None:
         async with async_client(server) as client:
             await asyncio.gather(
-                *(client.chat.completions.create(model="m", messages=[{"role": "user", "content": str(n)}]) for n in range(20))
+                *(
+                    client.chat.completions.create(model="m", messages=[{"role": "user", "content": str(n)}])
+                    for n in range(20)
+                )
             )
 
     asyncio.run(many())
@@ -237,8 +257,10 @@ def test_concurrent_calls_share_no_exchange(server: ModelServer, store: Path) ->
     assert found == {exchange.request for exchange in server.served}
 
 
-def test_a_native_model_span_is_the_parent_even_where_it_is_only_named_in_a_header(server: ModelServer, store: Path) -> None:
-    """anthropic keeps its span out of the context: the exchange hangs under it by its traceparent, as its exchange."""
+def test_a_native_model_span_is_the_parent_even_where_it_is_only_named_in_a_header(
+    server: ModelServer, store: Path
+) -> None:
+    """Anthropic keeps its span out of the context: the exchange hangs under it by its traceparent, as its exchange."""
     spanreel.instrument()
     claude(anthropic.Anthropic(api_key="k", base_url=server.url))
     (exchange,) = the_exchanges(store)
@@ -260,7 +282,9 @@ def test_a_request_body_that_streams_is_a_miss_that_is_said(
         )
         assert answer.status_code == 200
     assert the_exchanges(store) == []
-    assert [span for span in recorded.spans(store) if "not captured" in str(span.attributes.get(names.INCOMPLETE))]
+    assert [
+        span for span in recorded.spans(store) if "not captured" in str(span.attributes.get(names.INCOMPLETE))
+    ]
     assert len([line for line in caplog.messages if "not recorded" in line]) == 1
 
 
@@ -305,7 +329,9 @@ def serve():
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_served_answer_gives_the_same_objects_without_a_connection(stream: bool, server: ModelServer, store: Path, serve) -> None:
+def test_a_served_answer_gives_the_same_objects_without_a_connection(
+    stream: bool, server: ModelServer, store: Path, serve
+) -> None:
     """What was recorded, served again, parses to equal objects, chunk by chunk; the span says where it came from."""
     spanreel.instrument()
     client = openai_client(server)
@@ -314,7 +340,14 @@ def test_a_served_answer_gives_the_same_objects_without_a_connection(stream: boo
     body = span.attributes[names.HTTP_RESPONSE_BODY]
     ends = [0, *(int(end) for end in span.attributes[names.WIRE_CHUNK_ENDS].split())]
     chunks = tuple(body[start:end] for start, end in zip(ends, ends[1:], strict=False))
-    serving = serve(ModelAnswer(200, (("content-type", "text/event-stream" if stream else "application/json"),), chunks, source_span_id=span.span_id))
+    serving = serve(
+        ModelAnswer(
+            200,
+            (("content-type", "text/event-stream" if stream else "application/json"),),
+            chunks,
+            source_span_id=span.span_id,
+        )
+    )
     again = list(chat(client, stream=True)) if stream else chat(client)
     assert again == first
     assert len(server.served) == 1
@@ -330,7 +363,10 @@ def test_a_served_answer_runs_the_hooks_of_the_client(serve) -> None:
     spanreel.instrument()
     serve(ModelAnswer(503, (("content-type", "application/json"),), (b"{}",)))
     seen: list[str] = []
-    hooks = {"request": [lambda request: seen.append(request.method)], "response": [lambda response: response.raise_for_status()]}
+    hooks = {
+        "request": [lambda request: seen.append(request.method)],
+        "response": [lambda response: response.raise_for_status()],
+    }
     with httpx2.Client(event_hooks=hooks) as client, pytest.raises(httpx2.HTTPStatusError):
         client.post("http://nowhere.invalid/v1/embeddings", json={"model": "m", "input": "x"})
     assert seen == ["POST"]
@@ -357,6 +393,9 @@ def test_uninstrument_gives_the_classes_their_methods_back(server: ModelServer, 
     spanreel.instrument()
     assert httpx2.Client.__dict__["_send_handling_auth"] is not own[0]
     spanreel.uninstrument()
-    assert (httpx2.Client.__dict__["_send_handling_auth"], httpx.AsyncClient.__dict__["_send_handling_auth"]) == own
+    assert (
+        httpx2.Client.__dict__["_send_handling_auth"],
+        httpx.AsyncClient.__dict__["_send_handling_auth"],
+    ) == own
     chat(openai_client(server))
     assert recorded.spans(store) == []
