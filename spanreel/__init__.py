@@ -1,10 +1,85 @@
-"""spanreel: one line records an agent as OpenTelemetry spans; from the spans alone it is shown, compared and run again."""
+"""spanreel: one line records an agent as OpenTelemetry spans; from the spans alone it is shown, compared and run again.
+
+The public names and nothing else. Each is imported when it is first used, so that `import spanreel` costs
+an agent nothing.
+"""
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = version("spanreel")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0.0.0"
+if TYPE_CHECKING:
+    from spanreel.exceptions import ApprovalPending, Divergence, EffectDenied, SpanreelError
+    from spanreel.instrument.activate import Instrumentation, instrument, uninstrument
+    from spanreel.instrument.runs import agent, note, outcome, run
+    from spanreel.instrument.tools import tool
+    from spanreel.replay.compare import ReplayComparison
+    from spanreel.replay.execution import replaying
+    from spanreel.replay.load import diff, load
+    from spanreel.replay.timeline import Replay
+
+__all__ = [
+    "ApprovalPending",
+    "Divergence",
+    "EffectDenied",
+    "Instrumentation",
+    "Replay",
+    "ReplayComparison",
+    "SpanreelError",
+    "agent",
+    "diff",
+    "instrument",
+    "load",
+    "note",
+    "outcome",
+    "replaying",
+    "run",
+    "tool",
+    "uninstrument",
+]
+
+_HOMES = {
+    "ApprovalPending": "spanreel.exceptions",
+    "Divergence": "spanreel.exceptions",
+    "EffectDenied": "spanreel.exceptions",
+    "SpanreelError": "spanreel.exceptions",
+    "Instrumentation": "spanreel.instrument.activate",
+    "uninstrument": "spanreel.instrument.activate",
+    "agent": "spanreel.instrument.runs",
+    "note": "spanreel.instrument.runs",
+    "outcome": "spanreel.instrument.runs",
+    "run": "spanreel.instrument.runs",
+    "tool": "spanreel.instrument.tools",
+    "Replay": "spanreel.replay.timeline",
+    "ReplayComparison": "spanreel.replay.compare",
+    "replaying": "spanreel.replay.execution",
+    "diff": "spanreel.replay.load",
+    "load": "spanreel.replay.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
+    if name == "instrument":  # the room is also the call: see spanreel/instrument/__init__.py
+        return import_module("spanreel.instrument")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'spanreel' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("spanreel")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0.0.0"
