@@ -58,7 +58,7 @@ def frames(buffer: bytes, offset: int = 0) -> Frames:
             break
         skipped += found - position
         position = found
-    return Frames(payloads, position, skipped + len(buffer) - position)
+    return Frames(payloads, position, skipped + max(0, len(buffer) - position))
 
 
 def _checksum(payload: bytes) -> int:

@@ -28,7 +28,11 @@ def test_a_torn_tail_is_left_for_later(sent: list[bytes], data: st.DataObject) -
     assert first.payloads + second.payloads == sent
 
 
-@given(st.lists(st.binary(min_size=1, max_size=40), min_size=3, max_size=3), st.integers(0, 10**6), st.integers(1, 255))
+@given(
+    st.lists(st.binary(min_size=1, max_size=40), min_size=3, max_size=3),
+    st.integers(0, 10**6),
+    st.integers(1, 255),
+)
 def test_a_damaged_frame_is_skipped_and_counted(sent: list[bytes], where: int, flip: int) -> None:
     """One damaged byte in the middle frame costs that frame only, and its bytes are counted."""
     parts = [frame(payload) for payload in sent]
