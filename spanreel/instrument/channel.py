@@ -78,3 +78,8 @@ class Channel:
         """Nothing more will be written."""
         with self._lock:
             self.spool.close()
+
+    def forked(self) -> None:
+        """In the child: the file is the parent's; the next record opens another."""
+        self._lock = threading.Lock()
+        self.spool.close()

@@ -54,7 +54,7 @@ def report(where: str, error: BaseException, span: ActiveSpan | None = None) -> 
         return
     try:
         _report(where, error, span)
-    except Exception:  # noqa: BLE001 - the last line of defence; the fault itself is logged above
+    except Exception:
         logger.debug("the fault in %s could not be marked", where, exc_info=True)
 
 
