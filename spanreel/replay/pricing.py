@@ -7,13 +7,16 @@ it does not know has no price: None, never 0. What an emitter reported itself go
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from spanreel.wire.records import Record
-from spanreel.wire.usage import Usage
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spanreel.wire.records import Record
+    from spanreel.wire.usage import Usage
 
 REMEDY = "pip install 'spanreel[pricing]'"
 
