@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from spanreel.replay.divergence import DivergenceReport
-from spanreel.replay.match import Drift
-from spanreel.replay.recording import Effect
+from spanreel.replay.divergence import DivergenceReport, about
+from spanreel.replay.match import VERDICT, Drift
+from spanreel.replay.recording import Effect, Recording
 from spanreel.replay.timeline import Frozen
+
+
+Word: TypeAlias = Literal["exact", "equivalent", "drifted", "diverged"]
 
 
 class Effects(Frozen):
@@ -60,7 +63,7 @@ class Verdict(Frozen):
     schema_: Literal["spanreel.verdict.v1"] = Field(default="spanreel.verdict.v1", alias="schema")
     run_id: str | None
     source_run_id: str
-    verdict: Literal["exact", "equivalent", "drifted", "diverged"]
+    verdict: Word
     effects: Effects
     first_divergence: DivergenceReport | None = None
     unconsumed: list[Unconsumed] = Field(default_factory=list[Unconsumed])
@@ -74,9 +77,65 @@ class Verdict(Frozen):
     @property
     def exit_code(self) -> int:
         """0 for exact and equivalent, 4 for a divergence, 1 for a denied effect or an error that is not in the recording."""
-        if self.verdict == "diverged":
+        if self.first_divergence is not None:
             return 4
         return 1 if self.effects.denied or (self.error is not None and not self.error.recorded) else 0
+
+
+def judge(
+    recording: Recording,
+    *,
+    run_id: str | None,
+    served: int,
+    divergences: Sequence[DivergenceReport],
+    left: Sequence[Effect],
+    drift: Sequence[Drift],
+    denied: Sequence[str],
+    error: BaseException | None,
+) -> Verdict:
+    """The verdict of an execution that has ended.
+
+    Recorded calls that nobody asked for are a divergence of their own, unless something else stopped the agent first:
+    another divergence, a denied effect, or an error that the recording does not have.
+
+    Args:
+        served: how many calls were answered from the recording.
+        left: recorded calls that nothing asked for.
+        error: what ended the agent, if it was no signal of ours.
+    """
+    ended = _run_error(error, recording)
+    stopped = bool(divergences or denied or (ended and not ended.recorded))
+    first = divergences[0] if divergences else None
+    if first is None and left and not stopped:
+        first = about(left[0], "unconsumed", recording.run_id)
+    return Verdict(
+        run_id=run_id,
+        source_run_id=recording.run_id,
+        verdict="diverged" if first or left else _best(drift),
+        effects=Effects(recorded=served, denied=len(denied)),
+        first_divergence=first,
+        unconsumed=unconsumed(left),
+        status="error" if ended or divergences or denied else "completed",
+        error=ended,
+        drift=[drift_record(one) for one in drift],
+        consequences=list(divergences[1:]),
+        denied=list(denied),
+        warnings=list(recording.warnings),
+    )
+
+
+def _best(drift: Sequence[Drift]) -> Word:
+    """A blanked answer is the recorded one only as far as anyone can tell."""
+    alike = all(VERDICT[one.tier] == "exact" and not one.note for one in drift)
+    return "exact" if alike else "equivalent"
+
+
+def _run_error(error: BaseException | None, recording: Recording) -> RunError | None:
+    if error is None:
+        return None
+    name = type(error).__qualname__
+    recorded = (recording.error_type or "").rpartition(".")[2] == name.rpartition(".")[2]
+    return RunError(type=name, message=str(error), recorded=recorded)
 
 
 def unconsumed(effects: Iterable[Effect]) -> list[Unconsumed]:
