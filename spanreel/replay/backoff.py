@@ -9,7 +9,7 @@ reckon how long to wait. Where it is missing, the SDK waits as it always does, a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ _replays = 0
 
 
 @contextmanager
-def no_backoff() -> Iterator[None]:
+def no_backoff() -> Generator[None]:
     """SDKs that are loaded now, or later within the block, do not sleep before they try again."""
     global _replays
     _hook()

@@ -11,7 +11,7 @@ import ipaddress
 import socket
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,7 +61,7 @@ class _Guard:
 
 
 @contextmanager
-def denied_network(on_denied: Denied, ports: Collection[int] = ()) -> Iterator[None]:
+def denied_network(on_denied: Denied, ports: Collection[int] = ()) -> Generator[None]:
     """Deny every outbound connection of this process while the block runs.
 
     Args:

@@ -12,7 +12,6 @@ from spanreel.replay.match import VERDICT, Drift
 from spanreel.replay.recording import Effect, Recording
 from spanreel.replay.timeline import Frozen
 
-
 Word: TypeAlias = Literal["exact", "equivalent", "drifted", "diverged"]
 
 
