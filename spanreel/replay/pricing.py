@@ -72,7 +72,7 @@ def total(costs: Sequence[str | None]) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _price(provider: str | None, model: str, usage: Usage, day: int) -> str | None:
-    import genai_prices
+    import genai_prices  # pyright: ignore[reportMissingImports] - an extra, not everybody has it
 
     counts = {
         "input_tokens": usage.input,

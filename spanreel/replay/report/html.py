@@ -47,13 +47,13 @@ def replay_html(run: Replay) -> str:
 def comparison_html(comparison: ReplayComparison) -> str:
     """The comparison: figures, first divergence, the aligned steps, the change of the answer."""
     calls = comparison.tool_calls_diff
+    told = f"{calls.common} same, {len(calls.changed)} changed, {len(calls.added)} added"
     figures = [
         ("tokens", count_text(comparison.token_diff.total_tokens)),
         ("cost", cost_text(comparison.cost_diff)),
         ("time", duration_text(comparison.duration_diff)),
-        ("tool calls", f"{calls.common} same, {len(calls.changed)} changed, {len(calls.added)} added, "
-         f"{len(calls.removed)} removed, {len(calls.reordered)} moved"),
-    ]  # fmt: skip
+        ("tool calls", f"{told}, {len(calls.removed)} removed, {len(calls.reordered)} moved"),
+    ]
     first = comparison.first_divergence
     cause = (
         f"<p>First difference: {_text(first.name)}, {_text(first.what)}</p>"

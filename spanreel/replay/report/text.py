@@ -146,17 +146,20 @@ def _joined(changes: Iterator[tuple[Change, str]]) -> Iterator[tuple[Change, str
     removed, added = "", ""
     for change, text in changes:
         if change == "equal" and not (text.isspace() and removed and added):
-            yield from ((name, piece) for name, piece in _pending(removed, added) if piece)
+            yield from _replacement(removed, added)
             removed = added = ""
             yield "equal", text
         else:
             removed += text if change != "added" else ""
             added += text if change != "removed" else ""
-    yield from ((name, piece) for name, piece in _pending(removed, added) if piece)
+    yield from _replacement(removed, added)
 
 
-def _pending(removed: str, added: str) -> tuple[tuple[Change, str], tuple[Change, str]]:
-    return ("removed", removed), ("added", added)
+def _replacement(removed: str, added: str) -> Iterator[tuple[Change, str]]:
+    if removed:
+        yield "removed", removed
+    if added:
+        yield "added", added
 
 
 def duration_text(ms: float | None) -> str:
