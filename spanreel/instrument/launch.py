@@ -18,7 +18,7 @@ from typing import Any
 
 from spanreel.exceptions import SpanreelError
 
-_OWN_FILES = (__file__, runpy.__file__, "<frozen runpy>")
+_own_files = (__file__, runpy.__file__, "<frozen runpy>")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -37,7 +37,9 @@ def record(store: str | os.PathLike[str] | None) -> None:
     def instrument_anew(service_name: str | None = None, **options: Any) -> activate.Instrumentation:
         activate.instrument = instrument
         ours.uninstrument()
-        return instrument(service_name, **({**options, "store": store} if store else options))
+        if store:
+            options["store"] = store
+        return instrument(service_name, **options)
 
     activate.instrument = instrument_anew
 
@@ -69,7 +71,7 @@ def hide_own_frames() -> None:
     show = sys.excepthook
 
     def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        while trace is not None and trace.tb_frame.f_code.co_filename in _OWN_FILES:
+        while trace is not None and trace.tb_frame.f_code.co_filename in _own_files:
             trace = trace.tb_next
         show(kind, error.with_traceback(trace), trace)
 
@@ -78,8 +80,8 @@ def hide_own_frames() -> None:
 
 def own_file(file: str) -> None:
     """Frames of this file are the launcher's too."""
-    global _OWN_FILES
-    _OWN_FILES = (*_OWN_FILES, file)
+    global _own_files
+    _own_files = (*_own_files, file)
 
 
 def _run_script(script: str, rest: list[str]) -> None:
@@ -101,7 +103,9 @@ def _run_module(name: str) -> None:
     loader: Any = spec.loader if spec else None
     code = loader.get_code(spec.name) if spec and hasattr(loader, "get_code") else None
     if spec is None or code is None:
-        raise SpanreelError(f"there is no module {name} to run", "see that it is installed here, or name its file")
+        raise SpanreelError(
+            f"there is no module {name} to run", "see that it is installed here, or name its file"
+        )
     sys.argv[0] = spec.origin or name
     _run(code, file=spec.origin, spec=spec)
 
@@ -121,7 +125,9 @@ def _start_in(folder: str, argv: list[str]) -> None:
 
 def _run(code: CodeType, *, file: str | None, spec: Any = None) -> None:
     program = ModuleType("__main__")
-    program.__dict__.update(__builtins__=__builtins__, __spec__=spec, __package__=spec.parent if spec else None)
+    program.__dict__.update(
+        __builtins__=__builtins__, __spec__=spec, __package__=spec.parent if spec else None
+    )
     if file is not None:
         program.__dict__["__file__"] = file
     if spec is not None:

@@ -139,17 +139,23 @@ def _planned(
         function = str(said.get(names.CODE_FUNCTION, ""))
         if not isinstance(inputs, str) or ":" not in function:
             missing = names.RUN_INPUT if ":" in function else names.CODE_FUNCTION
-            raise NotReplayable(f"run {found.run.run_id} has no {missing}, so its agent cannot be called again", again)
+            raise NotReplayable(
+                f"run {found.run.run_id} has no {missing}, so its agent cannot be called again", again
+            )
         file = said.get(names.CODE_FILE)
         plan = Plan(plan.run, plan.store, match, whole, (), function, str(file) if file else None, inputs)
         return plan, commands.Program(sys.executable, (), ()), folder
     arguments = said.get(names.PROCESS_ARGS)
     if not isinstance(arguments, (list, tuple)) or not arguments:
-        raise NotReplayable(f"run {found.run.run_id} has no {names.PROCESS_ARGS}, so nobody knows what started it", again)
+        raise NotReplayable(
+            f"run {found.run.run_id} has no {names.PROCESS_ARGS}, so nobody knows what started it", again
+        )
     program = commands.of_interpreter([str(one) for one in arguments])
     first = program.arguments[0]
     if first not in ("-m", "-c") and not Path(folder or ".", first).exists():
-        raise SpanreelError(f"the script of run {found.run.run_id} is gone: {Path(folder or '.', first)}", again)
+        raise SpanreelError(
+            f"the script of run {found.run.run_id} is gone: {Path(folder or '.', first)}", again
+        )
     return _with_program(plan, program), program, folder
 
 

@@ -53,7 +53,9 @@ def program(command: Sequence[str]) -> Program:
         return Program(sys.executable, (), tuple(command))
     path = shutil.which(name)
     if path is None:
-        raise SpanreelError(f"there is no program {name!r}", "name one that is there, such as `python agent.py`")
+        raise SpanreelError(
+            f"there is no program {name!r}", "name one that is there, such as `python agent.py`"
+        )
     interpreter = _script_interpreter(path)
     if interpreter is None:
         raise SpanreelError(
@@ -118,5 +120,7 @@ def _with_spanreel(interpreter: str) -> str:
         [interpreter, "-c", "import spanreel"], capture_output=True, check=False, timeout=60
     )
     if asked.returncode:
-        raise SpanreelError(f"spanreel is not installed for {interpreter}", f"install it there, or use {sys.executable}")
+        raise SpanreelError(
+            f"spanreel is not installed for {interpreter}", f"install it there, or use {sys.executable}"
+        )
     return interpreter
