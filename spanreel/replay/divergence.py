@@ -209,7 +209,9 @@ def _nearest(
         )
     left = matcher.unused(consumed)
     if isinstance(request, ToolRequest):
-        return _nearest_tool([one for one in left if isinstance(one, ToolEffect)], request)
+        return _nearest_tool(
+            [one for one in left if isinstance(one, ToolEffect)], request, matcher.arguments(request)
+        )
     same = [one for one in left if isinstance(one, ModelEffect) and one.dialect == request.dialect]
     return _nearest_model(same, matcher.body(request))
 
@@ -263,18 +265,19 @@ def _path(recorded: Any, asked: Any, message: int | None) -> str | None:
     return f"$.{key}[{message}]{found[0][1:]}" if found else None
 
 
-def _nearest_tool(left: Sequence[ToolEffect], request: ToolRequest) -> Nearest | None:
-    compared = [_compare_tool(effect, request) for effect in left]
+def _nearest_tool(left: Sequence[ToolEffect], request: ToolRequest, arguments: Any) -> Nearest | None:
+    compared = [_compare_tool(effect, request, arguments) for effect in left]
     return max(compared, key=lambda one: one.score, default=None)
 
 
-def _compare_tool(effect: ToolEffect, request: ToolRequest) -> Nearest:
-    was, now = canonical_json(effect.arguments), canonical_json(request.arguments)
+def _compare_tool(effect: ToolEffect, request: ToolRequest, arguments: Any) -> Nearest:
+    was, now = canonical_json(effect.arguments), canonical_json(arguments)
     same_name = effect.name == request.name
     score = (0.5 if same_name else 0.0) + 0.4 * similarity(was, now)
     score += 0.1 if request.call_id and request.call_id == effect.call_id else 0.0
-    a, b = ("arguments", effect.arguments), ("arguments", request.arguments)
-    found = identity.first_difference({"name": effect.name, a[0]: a[1]}, {"name": request.name, b[0]: b[1]})
+    found = identity.first_difference(
+        {"name": effect.name, "arguments": effect.arguments}, {"name": request.name, "arguments": arguments}
+    )
     return Nearest(
         step=effect.number, span_id=effect.span_id, title=effect.title, score=round(score, 3),
         path=found[0] if found else None,

@@ -235,9 +235,10 @@ def _recording(
 
 
 def _redact(body: bytes) -> bytes:
-    """As the recording's own secrets were blanked: by the built-in patterns, and by what this process was given."""
-    active = activate._active
-    return Redactor(custom=active.settings.redact if active else None).body(body)[0]
+    """As this process blanks secrets before it records them."""
+    recording = recorder.current()
+    redactor = recording._finishing.privacy._redactor if recording else Redactor()
+    return redactor.body(body)[0]
 
 
 def _collector_ports(store: os.PathLike[str]) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ that a recording can be played any number of times. No clock, no lock: `playback
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -118,6 +119,12 @@ class Matcher:
         """The request's body as it would have been recorded."""
         return self._redact(request.body) if self._redact else request.body
 
+    def arguments(self, request: ToolRequest) -> Any:
+        """The arguments as they would have been recorded."""
+        if self._redact is None:
+            return request.arguments
+        return json.loads(self._redact(canonical_json(request.arguments).encode("utf-8", "surrogatepass")))
+
     def model(self, request: ModelRequest, consumed: Consumed) -> Hit | Miss:
         """The recorded answer to a model call; a hit is used up."""
         body, path = self.body(request), recognise.path_of(request.url)
@@ -139,7 +146,7 @@ class Matcher:
 
     def tool(self, request: ToolRequest, consumed: Consumed) -> Hit | Miss:
         """The recorded result of a tool call: by the id that the model gave it, else by name and arguments."""
-        key = _tool_key(request.name, request.arguments)
+        key = _tool_key(request.name, self.arguments(request))
         alike = [effect for effect in self._tools if self._tool_keys[effect.index] == key]
         free = [effect for effect in alike if not consumed.used(effect.index)]
         named = [effect for effect in free if request.call_id and effect.call_id == request.call_id]

@@ -22,8 +22,8 @@ from spanreel.replay.answer import REDACTED, Answer, body_bytes
 from spanreel.wire import attributes as names
 from spanreel.wire import conventions, recognise
 from spanreel.wire.grouping import Run, group
-from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS
 from spanreel.wire.spans import Span, Value
+from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS
 
 _UNUSABLE = ("hashes", "metadata", "none")
 

@@ -78,7 +78,7 @@ class Tap:
         assert under_way is not None
         with under_way:
             response = wrapped(*args, **kwargs)
-        self._tee(response, under_way)
+        self._tee(response, under_way, self._streams.tee)
         return response
 
     def _serve(self, answer: ModelAnswer, under_way: Attempt | None, client: Any, request: Any) -> Any:
@@ -86,7 +86,7 @@ class Tap:
             for hook in client.event_hooks["request"]:
                 hook(request)
             response = self._response(answer, client, request)
-            self._tee(response, under_way)
+            self._tee(response, under_way, self._streams.tee)
             for hook in client.event_hooks["response"]:
                 hook(response)
         except BaseException as error:
@@ -114,7 +114,7 @@ class Tap:
         assert under_way is not None
         with under_way:
             response = await wrapped(*args, **kwargs)
-        self._tee(response, under_way)
+        self._tee(response, under_way, self._streams.atee)
         return response
 
     async def _aserve(self, answer: ModelAnswer, under_way: Attempt | None, client: Any, request: Any) -> Any:
@@ -127,7 +127,7 @@ class Tap:
             if not answer.status:
                 await _cut_short(answer)
             response = self._response(answer, client, request)
-            self._tee(response, under_way)
+            self._tee(response, under_way, self._streams.atee)
             for hook in client.event_hooks["response"]:
                 await hook(response)
         except BaseException as error:
@@ -169,7 +169,7 @@ class Tap:
             recording, dialect, exchange, request.url.host, request.headers.get("traceparent"), answer
         )
 
-    def _tee(self, response: Any, under_way: Attempt | None) -> None:
+    def _tee(self, response: Any, under_way: Attempt | None, tee: type[Any]) -> None:
         """From here on each chunk that the caller reads is noted on its way."""
         if under_way is None:
             return
@@ -180,9 +180,7 @@ class Tap:
                 under_way.ended("complete")
                 return
             under_way.exchange.decode = self._decode
-            stream = response.stream
-            sync = isinstance(stream, self._module.SyncByteStream)
-            response.stream = (self._streams.tee if sync else self._streams.atee)(stream, under_way)
+            response.stream = tee(response.stream, under_way)
 
     def _decode(self, encoding: str, chunks: Sequence[bytes]) -> Iterable[bytes]:
         """As the client itself decodes: whichever encodings it was installed with."""
