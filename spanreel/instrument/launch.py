@@ -92,8 +92,9 @@ def _run_script(script: str, rest: list[str]) -> None:
         sys.argv[:] = [script, *rest]
         runpy.run_path(script, run_name="__main__")
         return
+    file = str(path.absolute())
     _start_in(str(path.resolve().parent), [script, *rest])
-    _run(compile(path.read_bytes(), script, "exec"), file=script)
+    _run(compile(path.read_bytes(), file, "exec"), file=file)
 
 
 def _run_module(name: str) -> None:

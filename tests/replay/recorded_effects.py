@@ -14,7 +14,9 @@ PATH = "/v1/chat/completions"
 
 def body(*messages: str, **fields: object) -> bytes:
     """A chat request; users and assistants take turns."""
-    said = [{"role": "assistant" if place % 2 else "user", "content": text} for place, text in enumerate(messages)]
+    said = [
+        {"role": "assistant" if place % 2 else "user", "content": text} for place, text in enumerate(messages)
+    ]
     return json.dumps({"model": "m-1", "messages": said, **fields}).encode()
 
 
@@ -23,9 +25,13 @@ def request(*messages: str, lane: str = "0", attempt: int | None = None, **field
     return ModelRequest("openai.chat", "POST", URL, headers, body(*messages, **fields), "httpx2", lane)
 
 
-def model(*messages: str, lane: str = "0", statuses: tuple[int, ...] = (200,), **fields: object) -> ModelEffect:
+def model(
+    *messages: str, lane: str = "0", statuses: tuple[int, ...] = (200,), **fields: object
+) -> ModelEffect:
     answers = tuple(Answer("", status, (), (b"%d" % place,)) for place, status in enumerate(statuses))
-    return ModelEffect(0, 0, "r1", "", "openai.chat", PATH, body(*messages, **fields), answers, "m-1", lane=lane)
+    return ModelEffect(
+        0, 0, "r1", "", "openai.chat", PATH, body(*messages, **fields), answers, "m-1", lane=lane
+    )
 
 
 def tool(name: str, arguments: object, call_id: str | None = None, **fields: object) -> ToolEffect:

@@ -60,7 +60,10 @@ def _whole(number: int, text: str | None, calls: list[dict]) -> dict:
 
 def _stream(number: int, text: str | None, calls: list[dict]) -> list[dict]:
     head = {"id": f"chatcmpl-{number}", "object": "chat.completion.chunk", "created": number, "model": "m-1"}
-    deltas = [{"role": "assistant", "content": ""}, *({"content": word + " "} for word in (text or "").split())]
+    deltas = [
+        {"role": "assistant", "content": ""},
+        *({"content": word + " "} for word in (text or "").split()),
+    ]
     return [
         {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
     ] + [{**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]

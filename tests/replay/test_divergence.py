@@ -22,7 +22,10 @@ def reported(matcher: Matcher, consumed: Consumed, ask: ModelRequest | ToolReque
 
 def test_the_changed_message_is_named_with_its_words():
     """Of three recorded calls the one with the longest equal beginning is nearest, and its changed words are marked."""
-    matcher, consumed = Matcher(recording(model("a"), model("a", "b", "pay the red bill"), model("z"))), Consumed()
+    matcher, consumed = (
+        Matcher(recording(model("a"), model("a", "b", "pay the red bill"), model("z"))),
+        Consumed(),
+    )
     assert isinstance(matcher.model(request("a"), consumed), Hit)
     report = reported(matcher, consumed, request("a", "b", "pay the blue bill"))
     assert (report.step, report.kind, report.code_line) == (2, "unmatched", "agent.py:7")
@@ -61,13 +64,18 @@ def test_a_call_past_the_end_has_the_next_step():
 def test_only_commands_that_exist_are_named():
     """What to do next can be done with this version."""
     report = reported(Matcher(recording(model("a"))), Consumed(), request("b"))
-    assert [command.split()[:2] for command in report.next if command.startswith("spanreel")] == [["spanreel", "show"], ["spanreel", "diff"]]
+    assert [command.split()[:2] for command in report.next if command.startswith("spanreel")] == [
+        ["spanreel", "show"],
+        ["spanreel", "diff"],
+    ]
 
 
 def test_the_json_object_fits_its_schema():
     """What is printed with --json is what the schema says."""
     report = reported(Matcher(recording(model("a"))), Consumed(), request("b"))
-    jsonschema.validate(report.as_dict(), DivergenceReport.model_json_schema(by_alias=True, mode="serialization"))
+    jsonschema.validate(
+        report.as_dict(), DivergenceReport.model_json_schema(by_alias=True, mode="serialization")
+    )
     assert report.as_dict()["schema"] == "spanreel.divergence.v1"
 
 

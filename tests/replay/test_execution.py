@@ -20,7 +20,9 @@ pytestmark = pytest.mark.usefixtures("recording")
 
 
 def ask(client, text, **options):
-    return client.chat.completions.create(model="m-1", messages=[{"role": "user", "content": text}], **options)
+    return client.chat.completions.create(
+        model="m-1", messages=[{"role": "user", "content": text}], **options
+    )
 
 
 def recorded(agent, *args):
@@ -37,7 +39,9 @@ def test_a_replay_gives_equal_objects_and_asks_nobody(client, server):
     def agent():
         plain = ask(client, "one")
         streamed = list(ask(client, "two", stream=True))
-        raw = client.chat.completions.with_raw_response.create(model="m-1", messages=[{"role": "user", "content": "three"}])
+        raw = client.chat.completions.with_raw_response.create(
+            model="m-1", messages=[{"role": "user", "content": "three"}]
+        )
         return plain, streamed, raw.parse(), raw.headers["content-type"], raw.status_code
 
     first, run = recorded(agent)
@@ -292,7 +296,12 @@ def test_an_error_of_the_agent_passes_through(client):
     with pytest.raises(KeyError), spanreel.replaying(run.run_id) as execution:
         agent()
     verdict = execution.verdict
-    assert (verdict.verdict, verdict.status, verdict.error.recorded, verdict.exit_code) == ("exact", "error", True, 0)
+    assert (verdict.verdict, verdict.status, verdict.error.recorded, verdict.exit_code) == (
+        "exact",
+        "error",
+        True,
+        0,
+    )
     with pytest.raises(OSError, match="new"), spanreel.replaying(run.run_id) as execution:
         ask(client, "one")
         raise OSError("new")
@@ -316,12 +325,26 @@ def test_placeholder_keys_only_where_none_is_set(client, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "mine")
     _, run = recorded(ask, client, "one")
     with spanreel.replaying(run):
-        openai.OpenAI(base_url=str(client.base_url)).chat.completions.create(model="m-1", messages=[{"role": "user", "content": "one"}])
+        openai.OpenAI(base_url=str(client.base_url)).chat.completions.create(
+            model="m-1", messages=[{"role": "user", "content": "one"}]
+        )
         assert os.environ["ANTHROPIC_API_KEY"] == "mine"
     assert "OPENAI_API_KEY" not in os.environ
 
 
-@pytest.mark.parametrize("option", [{"at": 2}, {"overrides": {"model": "x"}}, {"allow_tools": ["pay"]}, {"budget": 1}, {"on_miss": "live"}, {"models": "live"}, {"tools": "stub"}, {"match": "explore"}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"at": 2},
+        {"overrides": {"model": "x"}},
+        {"allow_tools": ["pay"]},
+        {"budget": 1},
+        {"on_miss": "live"},
+        {"models": "live"},
+        {"tools": "stub"},
+        {"match": "explore"},
+    ],
+)
 def test_options_that_are_not_there_are_refused_by_name(option):
     """None is ignored in silence."""
     with pytest.raises(SpanreelError, match=next(iter(option))):

@@ -32,7 +32,9 @@ def test_equal_bytes_are_the_same_call():
 def test_order_of_keys_does_not_matter():
     """Two spellings of one JSON value are one request."""
     matcher = Matcher(recording(model("hi", temperature=1)), "strict")
-    other = replace(request("hi"), body=b'{"temperature":1,"messages":[{"content":"hi","role":"user"}],"model":"m-1"}')
+    other = replace(
+        request("hi"), body=b'{"temperature":1,"messages":[{"content":"hi","role":"user"}],"model":"m-1"}'
+    )
     assert hit(matcher.model(other, Consumed())).tier == "exact"
 
 
@@ -74,7 +76,11 @@ def test_identical_calls_are_served_by_lane_then_in_recorded_order():
     matcher = Matcher(recording(model("hi", lane="0.1"), model("hi", lane="0.0"), model("hi", lane="0.0")))
     consumed = Consumed()
     lanes = ["0.0", "0.0", "0.0"]
-    assert [hit(matcher.model(request("hi", lane=lane), consumed)).effect.index for lane in lanes] == [1, 2, 0]
+    assert [hit(matcher.model(request("hi", lane=lane), consumed)).effect.index for lane in lanes] == [
+        1,
+        2,
+        0,
+    ]
     assert miss(matcher.model(request("hi"), consumed)).kind == "served"
 
 
@@ -95,7 +101,9 @@ def test_a_resend_goes_on_with_the_call_that_failed():
 
 def test_tools_are_matched_by_the_id_that_the_model_gave():
     """Equal arguments do not swap results between calls of different ids."""
-    matcher = Matcher(recording(tool("pay", {"n": 1}, "c1", encoded='"a"'), tool("pay", {"n": 1}, "c2", encoded='"b"')))
+    matcher = Matcher(
+        recording(tool("pay", {"n": 1}, "c1", encoded='"a"'), tool("pay", {"n": 1}, "c2", encoded='"b"'))
+    )
     consumed = Consumed()
     served = [hit(matcher.tool(asked("pay", {"n": 1}, call), consumed)).effect for call in ("c2", "c1")]
     assert [one.call_id for one in served] == ["c2", "c1"]
@@ -104,7 +112,9 @@ def test_tools_are_matched_by_the_id_that_the_model_gave():
 @pytest.mark.parametrize("request_", [asked("pay", {"n": 2}, "c1"), asked("refund", {"n": 1}, "c1")])
 def test_an_id_alone_does_not_serve_a_tool(request_):
     """Name and arguments must fit as well."""
-    assert miss(Matcher(recording(tool("pay", {"n": 1}, "c1"))).tool(request_, Consumed())).kind == "unmatched"
+    assert (
+        miss(Matcher(recording(tool("pay", {"n": 1}, "c1"))).tool(request_, Consumed())).kind == "unmatched"
+    )
 
 
 def test_tools_without_an_id_are_served_in_order_and_by_lane():
@@ -124,7 +134,9 @@ def test_another_id_with_the_same_arguments_is_served_with_a_drift():
 def test_arguments_are_compared_as_json():
     """1, 1.0 and true are three values."""
     for other in (1.0, True, "1"):
-        assert isinstance(Matcher(recording(tool("f", {"n": 1}))).tool(asked("f", {"n": other}), Consumed()), Miss)
+        assert isinstance(
+            Matcher(recording(tool("f", {"n": 1}))).tool(asked("f", {"n": other}), Consumed()), Miss
+        )
 
 
 def test_an_opaque_result_is_refused_by_name():
@@ -136,7 +148,9 @@ def test_an_opaque_result_is_refused_by_name():
 
 def test_a_tool_that_never_ended_is_in_doubt():
     """Nobody knows what it would have given."""
-    found = miss(Matcher(recording(tool("pay", {}, open=True, encoded=None))).tool(asked("pay", {}), Consumed()))
+    found = miss(
+        Matcher(recording(tool("pay", {}, open=True, encoded=None))).tool(asked("pay", {}), Consumed())
+    )
     assert found.kind == "in_doubt"
 
 
@@ -152,7 +166,11 @@ def test_what_happened_inside_a_served_tool_is_not_asked_for_again():
 
 def test_secrets_are_blanked_before_a_request_is_compared():
     """A recording whose secrets were blanked answers a request that has them."""
-    matcher = Matcher(recording(model("key [redacted:x]"), redacted=True), "strict", lambda b: b.replace(b"sk-1", b"[redacted:x]"))
+    matcher = Matcher(
+        recording(model("key [redacted:x]"), redacted=True),
+        "strict",
+        lambda b: b.replace(b"sk-1", b"[redacted:x]"),
+    )
     assert hit(matcher.model(request("key sk-1"), Consumed())).tier == "exact"
 
 
@@ -208,12 +226,25 @@ class Playing(RuleBasedStateMachine):
             assert found.effect.body == request(prompt).body
             self.given.append((found.effect.index, found.effect.answers.index(found.answer)))
         else:
-            left = [one for one in self.matcher.unused(self.consumed) if getattr(one, "body", b"") == request(prompt).body]
+            left = [
+                one
+                for one in self.matcher.unused(self.consumed)
+                if getattr(one, "body", b"") == request(prompt).body
+            ]
             assert not left or attempt, "an untouched call of this identity must have been served"
 
-    @rule(name=st.sampled_from(["x", "y"]), n=st.integers(0, 1), call=st.sampled_from([None, "c1", "c2"]), lane=LANES)
+    @rule(
+        name=st.sampled_from(["x", "y"]),
+        n=st.integers(0, 1),
+        call=st.sampled_from([None, "c1", "c2"]),
+        lane=LANES,
+    )
     def ask_tool(self, name, n, call, lane):
-        before = [one for one in self.matcher.unused(self.consumed) if getattr(one, "name", None) == name and one.arguments == {"n": n}]
+        before = [
+            one
+            for one in self.matcher.unused(self.consumed)
+            if getattr(one, "name", None) == name and one.arguments == {"n": n}
+        ]
         found = self.matcher.tool(asked(name, {"n": n}, call, lane), self.consumed)
         assert isinstance(found, Hit) == bool(before)
         if isinstance(found, Hit):
@@ -237,9 +268,17 @@ class Playing(RuleBasedStateMachine):
                 for attempt, answer in enumerate(effect.answers):
                     ask = replace(request("x", lane=effect.lane, attempt=attempt), body=effect.body)
                     found = hit(self.matcher.model(ask, consumed))
-                    assert (found.tier, found.effect.body, found.answer.status) == ("exact", effect.body, answer.status)
+                    assert (found.tier, found.effect.body, found.answer.status) == (
+                        "exact",
+                        effect.body,
+                        answer.status,
+                    )
             else:
-                found = hit(self.matcher.tool(asked(effect.name, effect.arguments, effect.call_id, effect.lane), consumed))
+                found = hit(
+                    self.matcher.tool(
+                        asked(effect.name, effect.arguments, effect.call_id, effect.lane), consumed
+                    )
+                )
                 assert found.effect.call_id == effect.call_id
         assert self.matcher.unused(consumed) == []
 

@@ -75,8 +75,12 @@ def test_the_collector_may_be_reached(listener):
 
 
 def test_an_event_loop_works_and_so_do_sockets_of_the_file_system(tmp_path):
-    """asyncio needs a pair of sockets; a Unix socket stays on the machine."""
-    with denied_network(lambda _: None), socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+    """Asyncio needs a pair of sockets; a Unix socket stays on the machine."""
+    with (
+        denied_network(lambda _: None),
+        socket.socket(socket.AF_UNIX) as server,
+        socket.socket(socket.AF_UNIX) as client,
+    ):
         asyncio.run(asyncio.sleep(0))
         server.bind(str(tmp_path / "s"))
         server.listen()
@@ -90,7 +94,16 @@ def test_afterwards_everything_is_as_before(listener):
     socket.create_connection(listener.getsockname()).close()
 
 
-@pytest.mark.parametrize(("host", "expected"), [("localhost", True), ("127.0.0.2", True), ("::1", True), ("10.0.0.1", False), ("localhost.evil.example", False)])
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("127.0.0.2", True),
+        ("::1", True),
+        ("10.0.0.1", False),
+        ("localhost.evil.example", False),
+    ],
+)
 def test_what_loopback_is(host, expected):
     """Names that only begin so are not."""
     assert is_loopback(host) is expected
