@@ -7,12 +7,13 @@ dollars as decimal strings, messages GenAI messages (`role`, `parts`). None mean
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+import json
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     from spanreel.replay.compare import ReplayComparison
@@ -24,14 +25,31 @@ Status: TypeAlias = Literal["completed", "error", "cancelled", "paused", "incomp
 Source: TypeAlias = Literal["recorded", "live", "stub", "deny", "wire"]
 
 
+class PathLike(Protocol):
+    """A path; `os` stays outside of quiet modules."""
+
+    def __fspath__(self) -> str: ...
+
+
 class Frozen(BaseModel):
     """A value of the reading side: it cannot be changed, and it has no other fields than those declared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     def to_json(self, indent: int | None = None) -> str:
-        """The JSON text that the command line prints, under the public field names."""
-        return self.model_dump_json(by_alias=True, indent=indent)
+        """The JSON text that the command line prints, under the public field names.
+
+        Bytes that an emitter put into an attribute are printed as text; halves of surrogate pairs, which JSON can
+        say and UTF-8 cannot, as escapes.
+        """
+        try:
+            return self.model_dump_json(by_alias=True, indent=indent)
+        except PydanticSerializationError:
+            return json.dumps(self.model_dump(by_alias=True), indent=indent, default=_as_text)
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 class ReplayTokens(Frozen):
@@ -233,7 +251,7 @@ class Replay(Frozen):
         return from_spans(spans, run_id)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], run_id: str | None = None) -> Replay:
+    def from_file(cls, path: str | PathLike, run_id: str | None = None) -> Replay:
         """The run that an OTLP file holds.
 
         Raises:

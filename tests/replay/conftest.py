@@ -15,17 +15,20 @@ import spanreel
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
+    """A server of numbered answers."""
     with ScriptedServer() as server:
         yield server
 
 
 @pytest.fixture
 def store() -> Path:
+    """Where this test records."""
     return Path(os.environ["SPANREEL_STORE"])
 
 
 @pytest.fixture
 def client(server: ScriptedServer) -> Iterator[openai.OpenAI]:
+    """The real SDK, for that server."""
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="k") as client:
         yield client
 

@@ -21,6 +21,7 @@ def body(*messages: str, **fields: object) -> bytes:
 
 
 def request(*messages: str, lane: str = "0", attempt: int | None = None, **fields: object) -> ModelRequest:
+    """A live call."""
     headers = () if attempt is None else (("x-stainless-retry-count", str(attempt)),)
     return ModelRequest("openai.chat", "POST", URL, headers, body(*messages, **fields), "httpx2", lane)
 
@@ -28,6 +29,7 @@ def request(*messages: str, lane: str = "0", attempt: int | None = None, **field
 def model(
     *messages: str, lane: str = "0", statuses: tuple[int, ...] = (200,), **fields: object
 ) -> ModelEffect:
+    """A recorded call; one answer for each status."""
     answers = tuple(Answer("", status, (), (b"%d" % place,)) for place, status in enumerate(statuses))
     return ModelEffect(
         0, 0, "r1", "", "openai.chat", PATH, body(*messages, **fields), answers, "m-1", lane=lane
@@ -35,11 +37,13 @@ def model(
 
 
 def tool(name: str, arguments: object, call_id: str | None = None, **fields: object) -> ToolEffect:
+    """A recorded tool call."""
     fields = {"encoded": '"done"', **fields}
     return ToolEffect(0, 0, "r1", "", name, arguments, call_id, **fields)  # type: ignore[arg-type]
 
 
 def asked(name: str, arguments: object, call_id: str | None = None, lane: str = "0") -> ToolRequest:
+    """A live tool call."""
     return ToolRequest(name, arguments, call_id, lane=lane)
 
 

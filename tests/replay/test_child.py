@@ -38,6 +38,7 @@ def environment(monkeypatch, tmp_path):
 
 
 def write(name: str, code: str) -> str:
+    """A file with the agent's preamble."""
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     Path(name).write_text(ASK + textwrap.dedent(code))
     return name
@@ -58,10 +59,12 @@ def record(*command: str, code: int = 0, key: str = "k") -> str:
 
 
 def replay(run: str = "last", *command: str, **options) -> Outcome:
+    """Replay in a fresh process."""
     return replay_run(None, run, command or None, echo="capture", timeout=60, **options)
 
 
 def verdict(outcome: Outcome):
+    """The verdict, which must be there."""
     assert outcome.verdict is not None, (outcome.problem, outcome.stderr)
     return outcome.verdict
 
@@ -269,7 +272,7 @@ def test_a_script_or_a_folder_that_is_gone_is_one_clear_line(tmp_path, monkeypat
     write("agent.py", 'said("hello")')
     record(sys.executable, "agent.py")
     Path("agent.py").unlink()
-    with pytest.raises(SpanreelError, match="script of run .* is gone"):
+    with pytest.raises(SpanreelError, match=r"script of run .* is gone"):
         replay()
     monkeypatch.chdir(tmp_path)
     folder.rmdir()

@@ -15,6 +15,7 @@ from spanreel.replay.wording import marked, similarity, word_diff
 
 
 def reported(matcher: Matcher, consumed: Consumed, ask: ModelRequest | ToolRequest) -> DivergenceReport:
+    """The report of a call that nothing answers."""
     found = matcher.tool(ask, consumed) if isinstance(ask, ToolRequest) else matcher.model(ask, consumed)
     assert isinstance(found, Miss)
     return divergence.report(matcher, consumed, ask, found, "agent.py:7")

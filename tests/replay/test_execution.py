@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("recording")
 
 
 def ask(client, text, **options):
+    """One chat call."""
     return client.chat.completions.create(
         model="m-1", messages=[{"role": "user", "content": text}], **options
     )
@@ -91,11 +92,15 @@ def test_a_changed_prompt_diverges_with_step_message_and_line(client):
 
 def test_a_swallowed_divergence_is_raised_again_with_its_consequences(client):
     """An agent that catches everything cannot hide the first cause; later misses are its consequences."""
-    _, run = recorded(ask, client, "one")
-    with pytest.raises(spanreel.Divergence, match="m-1"), spanreel.replaying(run) as execution:
+
+    def swallowing(client):
         for text in ("two", "three"):
             with contextlib.suppress(BaseException):
                 ask(client, text)
+
+    _, run = recorded(ask, client, "one")
+    with pytest.raises(spanreel.Divergence, match="m-1"), spanreel.replaying(run) as execution:
+        swallowing(client)
     assert execution.verdict.first_divergence.kind == "unmatched"
     assert len(execution.verdict.consequences) == 1
 
@@ -290,6 +295,10 @@ def test_an_error_of_the_agent_passes_through(client):
         ask(client, "one")
         raise KeyError("lost")
 
+    def fail_anew():
+        ask(client, "one")
+        raise OSError("new")
+
     with contextlib.suppress(KeyError), spanreel.run("agent") as run:
         agent()
     spanreel.instrument().flush()
@@ -303,8 +312,7 @@ def test_an_error_of_the_agent_passes_through(client):
         0,
     )
     with pytest.raises(OSError, match="new"), spanreel.replaying(run.run_id) as execution:
-        ask(client, "one")
-        raise OSError("new")
+        fail_anew()
     assert (execution.verdict.error.recorded, execution.verdict.exit_code) == (False, 1)
 
 

@@ -14,11 +14,13 @@ from spanreel.replay.match import Consumed, Hit, Matcher, Miss
 
 
 def hit(found: Hit | Miss) -> Hit:
+    """What was found."""
     assert isinstance(found, Hit), found
     return found
 
 
 def miss(found: Hit | Miss) -> Miss:
+    """Why nothing was."""
     assert isinstance(found, Miss), found
     return found
 

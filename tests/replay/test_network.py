@@ -15,6 +15,7 @@ from spanreel.replay.network import denied_network, is_loopback
 
 @pytest.fixture
 def listener():
+    """Something on loopback that could be reached."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening
 
@@ -61,7 +62,7 @@ def test_asyncio_and_threads_are_denied_too(listener):
 def test_names_are_not_looked_up_and_datagrams_not_sent():
     """Both would tell somebody outside."""
     with denied_network(lambda _: None):
-        with pytest.raises(EffectDenied, match="look up models.example"):
+        with pytest.raises(EffectDenied, match=r"look up models\.example"):
             socket.getaddrinfo("models.example", 443)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, pytest.raises(EffectDenied):
             udp.sendto(b"x", ("127.0.0.1", 9))

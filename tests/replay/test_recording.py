@@ -26,6 +26,7 @@ EVENTS = 'data: {"id":"c","choices":[{"index":0,"delta":{"content":"yes"}}]}\n\n
 def span(
     number: int, name: str, attributes: dict, parent: int | None = 1, scope: str = names.SCOPE, **fields
 ) -> Span:
+    """A span of this trace, by number."""
     times = {"start_ns": number * 10, "end_ns": number * 10 + 5} | fields
     return Span(
         TRACE,
@@ -44,6 +45,7 @@ ROOT = span(
 
 
 def exchange(number: int, status: int = 200, body: str = WHOLE, parent: int | None = 1, **more) -> Span:
+    """A captured model call."""
     said = {
         names.OPERATION: "chat", names.REQUEST_MODEL: "m-1", names.WIRE_DIALECT: "openai.chat",
         names.URL_FULL: "https://api.openai.com/v1/chat/completions", names.HTTP_STATUS: status,
@@ -53,6 +55,7 @@ def exchange(number: int, status: int = 200, body: str = WHOLE, parent: int | No
 
 
 def tool(number: int, parent: int = 1, **more) -> Span:
+    """A captured tool call."""
     said = {
         names.OPERATION: "execute_tool",
         names.TOOL_NAME: "pay",
@@ -66,6 +69,7 @@ def tool(number: int, parent: int = 1, **more) -> Span:
 
 
 def answer(of: Span) -> Answer:
+    """The answer in a recording of just this call."""
     effect = Recording.from_spans([ROOT, of]).effects[0]
     assert isinstance(effect, ModelEffect)
     return effect.answers[0]
