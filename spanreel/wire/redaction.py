@@ -12,10 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from spanreel.exceptions import BadInput
-<<<<<<< HEAD
-=======
 from spanreel.wire import streamed
->>>>>>> main
 from spanreel.wire.secrets import (
     DEFAULT_PATTERNS,
     OVERLAP,
@@ -24,10 +21,7 @@ from spanreel.wire.secrets import (
     blank,
     marker,
     names_secret,
-<<<<<<< HEAD
-=======
     quoted_key,
->>>>>>> main
 )
 
 Custom: TypeAlias = Callable[[str], str]
@@ -72,12 +66,9 @@ class Redactor:
         self._keys = frozenset(key.lower() for key in keys)
         self._paths = tuple(_path(path) for path in paths)
         self._custom = custom
-<<<<<<< HEAD
-=======
         # arguments of a tool call that arrive in pieces are not JSON until the last: keys are looked for in their text
         quoted = tuple(quoted_key(key) for key in self._keys)
         self._in_pieces = Scanner((*(pattern for pattern in given if isinstance(pattern, Pattern)), *quoted))
->>>>>>> main
 
     @property
     def _by_place(self) -> bool:
@@ -99,16 +90,11 @@ class Redactor:
                 last `OVERLAP` of them, in which a secret may begin that ends behind.
         """
         count = 0
-<<<<<<< HEAD
-        if self._by_place:
-            body, count = self._placed(body)
-=======
         if streamed.is_stream(body):
             body, count = streamed.edited(body, self._edits)
         if self._by_place:
             body, more = self._placed(body)
             count += more
->>>>>>> main
         start = 0 if count or self._by_place else max(0, clean_upto - OVERLAP)
         spans = self._scanner.find(body, start)
         if spans:
@@ -151,8 +137,6 @@ class Redactor:
             return True
         return self._by_name and isinstance(item, (str, bytes)) and bool(item) and names_secret(key)
 
-<<<<<<< HEAD
-=======
     def _edits(self, text: str) -> list[streamed.Edit]:
         """What to replace in a text that came in pieces."""
         if self._custom is not None and (kept := self._custom(text)) != text:
@@ -172,7 +156,6 @@ class Redactor:
                 edits.append((edits[-1][1], edit[1], ""))
         return edits
 
->>>>>>> main
     def _placed(self, body: bytes) -> tuple[bytes, int]:
         """The rules that need JSON, over a JSON body, each event of a stream, or else plain text."""
         start = body.lstrip()[:1]
@@ -218,12 +201,6 @@ class Redactor:
 
 
 def _blank_match(found: re.Match[str]) -> str:
-<<<<<<< HEAD
-    if "secret" not in found.re.groupindex or found["secret"] is None:
-        return marker("pattern")
-    start, end = found.start("secret") - found.start(), found.end("secret") - found.start()
-    return found[0][:start] + marker("pattern") + found[0][end:]
-=======
     start, end = _secret_span(found)
     return found[0][: start - found.start()] + marker("pattern") + found[0][end - found.start() :]
 
@@ -235,7 +212,6 @@ def _secret_span(found: re.Match[str]) -> tuple[int, int]:
 
 def _characters(data: bytes, at: int) -> int:
     return len(data[:at].decode("utf-8", "surrogatepass"))
->>>>>>> main
 
 
 def _blanked(value: Any) -> bool:

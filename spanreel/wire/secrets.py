@@ -31,10 +31,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _UNQUOTED = re.compile(rb"(?:[^\s\"'`\\,;&)}\]<>]|\\\\(?![\"'ntrbfu])|\\/)+")
-<<<<<<< HEAD
-=======
 _AFTER_STRING = re.compile(rb"\s*(?:[,:}\]]|\Z)")
->>>>>>> main
 _DIGIT = re.compile(rb"[0-9]")
 _QUOTE = re.compile(rb"(\\*)([\"'])")
 _VALUE_LIMIT = OVERLAP // 2
@@ -76,8 +73,10 @@ class Pattern:
 
     def at(self, data: bytes, at: int) -> tuple[int, int] | None:
         """The secret whose anchor is here, if it is one."""
+        if self.boundary and not _begins(data, at):
+            return None
         match = self.regex.match(data, at)
-        if match is None or (self.boundary and not _begins(data, at)):
+        if match is None:
             return None
         if self.key:
             return _value(data, match)
@@ -168,24 +167,17 @@ def _value(data: bytes, match: re.Match[bytes]) -> tuple[int, int] | None:
     opened = match["open"]
     start = match.end()
     if opened:
-<<<<<<< HEAD
-=======
         if opened != match["quote"] and _AFTER_STRING.match(data, start):
             return None  # not a quote that opens a value, but the end of the JSON string in which the key is mentioned
->>>>>>> main
         end = _closing(data, start, opened)
         value = data[start:end]
         if not value or value.startswith(MARKER) or _PLACEHOLDER.fullmatch(value):
             return None
         return start, end
     bare = _UNQUOTED.match(data, start)
-<<<<<<< HEAD
-    if bare is None or match["quote"] or bare[0].startswith(MARKER) or _PLACEHOLDER.fullmatch(bare[0]):
-=======
     if bare is None or match["quote"] or b"\n" in match[0]:
         return None
     if bare[0].startswith(MARKER) or _PLACEHOLDER.fullmatch(bare[0]):
->>>>>>> main
         return None
     # after a colon prose goes on ("password: the one you were given"); after an equals sign it does not
     prose = match["sign"].startswith(b":") and not re.search(rb"[0-9!@#$%^*?+=]", bare[0])
@@ -208,10 +200,11 @@ def _closing(data: bytes, start: int, opened: bytes) -> int:
 
 def _token(kind: str, anchor: str, rest: str, *, digit: bool = True) -> Pattern:
     """A token that starts with its issuer's prefix."""
+    bounded = rest.replace(",}", ",2048}")  # hostile bytes must not cost the square of their length
     return Pattern(
         kind,
         anchor.lower().encode(),
-        re.compile(re.escape(anchor.encode()) + rest.encode()),
+        re.compile(re.escape(anchor.encode()) + bounded.encode()),
         digit=digit,
         run=True,
     )
@@ -234,10 +227,6 @@ def _key(kind: str, anchor: str, rest: str = "", before: str = "") -> Pattern:
     return Pattern(kind, anchor.encode(), re.compile(regex.encode(), re.IGNORECASE), boundary=False, key=True)
 
 
-<<<<<<< HEAD
-_KEY_SUFFIX = r"(?:[_-]?(?:access[_-]?key|key|value|token|base64))?[0-9]?"
-_PEM_LINE = r"(?:[A-Za-z0-9+/=:,\s-]|\\+[nr/]|\\+u000[aAdD])"
-=======
 def quoted_key(key: str) -> Pattern:
     """A key of JSON, in any case, whose value is a string."""
     name = re.escape(key.encode())
@@ -248,7 +237,6 @@ def quoted_key(key: str) -> Pattern:
 _KEY_SUFFIX = r"(?:[_-]?(?:access[_-]?key|key|value|token|base64))?[0-9]?"
 _PEM_LABEL = "[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?"
 _PEM_TEXT = r"(?:[A-Za-z0-9+/=:,.\s-]|\\+[nr/]|\\+u000[aAdD])"
->>>>>>> main
 
 _TOKENS: Final = (
     _token("api-key", "sk-", r"[A-Za-z0-9_-]{16,}"),  # OpenAI, Anthropic, OpenRouter, DeepSeek, Langfuse
@@ -282,7 +270,7 @@ _TOKENS: Final = (
     _token("token", "shpat_", r"[a-fA-F0-9]{24,}"),
     _token("token", "ya29.", r"[A-Za-z0-9_-]{20,}"),
     _token("token", "GOCSPX-", r"[A-Za-z0-9_-]{20,}", digit=False),
-    _token("jwt", "eyJ", r"[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]{4,}){1,4}", digit=False),
+    _token("jwt", "eyJ", r"[A-Za-z0-9_-]{6,4096}+(?:\.[A-Za-z0-9_-]{4,16384}+){1,4}", digit=False),
     _token("cloud-key", "AKIA", r"[A-Z0-9]{16}(?![A-Za-z0-9])", digit=False),
     _token("cloud-key", "ASIA", r"[A-Z0-9]{16}(?![A-Za-z0-9])", digit=False),
 )
@@ -292,12 +280,7 @@ _CONTEXTUAL: Final = (
         "private-key",
         b"-----begin",
         re.compile(
-<<<<<<< HEAD
-            rf"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----{_PEM_LINE}*"
-            r"(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)?".encode()
-=======
-            rf"-----BEGIN {_PEM_LABEL}-----(?:{_PEM_TEXT}*?-----END {_PEM_LABEL}-----|(?:(?!--){_PEM_TEXT})*)".encode()
->>>>>>> main
+            rf"-----BEGIN {_PEM_LABEL}-----(?:(?:(?!-----BEGIN){_PEM_TEXT})*?-----END {_PEM_LABEL}-----|(?:(?!--){_PEM_TEXT})*)".encode()
         ),
         boundary=False,
     ),
@@ -345,7 +328,7 @@ _CONTEXTUAL: Final = (
         "cookie",
         b"cookie",
         re.compile(
-            rb"cookie2?(?:\\*[\"'])?\s*:\s*(?:\\*[\"'])?(?P<secret>[^\s=;,\"'\\]+=[^\r\n\"'\\]+)",
+            rb"cookie2?(?:\\*[\"'])?\s*:\s*(?:\\*[\"'])?(?P<secret>[^\s=;,\"'\\]{1,128}=[^\r\n\"'\\]+)",
             re.IGNORECASE,
         ),
         boundary=False,
@@ -376,7 +359,7 @@ DEFAULT_PATTERNS: Final[tuple[Pattern, ...]] = (*_TOKENS, *_CONTEXTUAL, *_KEYS)
 """Provider keys, tokens, cookies, private keys, cloud credentials, passwords in URLs and beside their names."""
 
 _names: Callable[[str], re.Match[str] | None] = re.compile(
-    r"(?:.*[^a-z0-9]|)?(?:[a-z0-9]*(?:password|passwd|passphrase|secret|credentials?)|pwd|authorization|(?:set[_-])?cookie2?"
+    r"(?:.*[^a-z0-9])?(?:[a-z0-9]*(?:password|passwd|passphrase|secret|credentials?)|pwd|authorization|(?:set[_-])?cookie2?"
     r"|[a-z0-9]*(?:api|access|account|private|secret|signing|encryption|subscription)[_-]?keys?"
     r"|[a-z0-9]*(?:access|refresh|auth|session|security|csrf|id|bot|personal)[_-]?token)(?:[_-]?(?:value|base64|[0-9]))?",
     re.IGNORECASE,

@@ -171,13 +171,6 @@ def test_any_bytes(body):
         assert count or clean == body
 
 
-<<<<<<< HEAD
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["a", "password", "api_key", "n"]), inner, max_size=4)
-=======
 # texts that talk about secrets, quote them, and end in the middle of it
 TALK = st.lists(
     st.sampled_from(
@@ -208,7 +201,6 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(st.sampled_from(["a", "password", "api_key"]) | TALK, inner, max_size=4)
->>>>>>> main
     ),
     max_leaves=20,
 )
@@ -276,3 +268,23 @@ def test_urls(url, clean):
 def test_any_url(url):
     """No text breaks the cleaning of URLs."""
     assert isinstance(clean_url(url), str)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "eyJ-",
+        "sk-",
+        "cookie:",
+        "password=",
+        '"password":',
+        '\\"password\\":\\"',
+        "://a:",
+        "-----BEGIN PRIVATE KEY-----",
+    ],
+)
+@pytest.mark.timeout(20)
+def test_hostile_repetition_ends(word):
+    """The start of a secret over and over costs no more than its length allows."""
+    body = (word * 60_000)[:60_000].encode()
+    assert len(REDACTOR.body(body)[0]) > 0
