@@ -28,6 +28,13 @@ class Served:
         return b"".join(self.chunks)
 
 
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients hang up on purpose here."""
+
+
 class ModelServer:
     """`script`: what to do with the next requests: ok, gzip, slow, drop, hang, or an HTTP status. Default: ok."""
 
@@ -36,8 +43,7 @@ class ModelServer:
         self.served: list[Served] = []
         self.text = "Hello wörld"
         self.released = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
+        self._http = _Http(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property
