@@ -84,7 +84,7 @@ def test_a_changed_prompt_diverges_with_step_message_and_line(client):
     report = raised.value.report
     assert (report["step"], report["kind"]) == (2, "unmatched")
     assert report["nearest"]["words"] == "pay the [-red-]{+blue+} bill"
-    assert report["code_line"] == f"{__file__}:{ask.__code__.co_firstlineno + 1}"
+    assert report["code_line"] == f"{__file__}:{ask.__code__.co_firstlineno + 2}"
     verdict = execution.verdict
     assert (verdict.verdict, verdict.exit_code, verdict.effects.recorded) == ("diverged", 4, 1)
     assert [one.step for one in verdict.unconsumed] == [2]
