@@ -6,67 +6,24 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
 import pytest
-from scripted_server import ScriptedServer
+from programs import ASK, NO_SERVER, ROOT, record, replay, verdict, write
 
 from spanreel.collector.store import open_reader
 from spanreel.exceptions import SpanreelError
-from spanreel.replay.child import Outcome, replay_run, run_command
+from spanreel.replay.child import replay_run, run_command
 from spanreel.replay.load import load
-
-ROOT = Path(__file__).resolve().parents[2]
-ASK = """
-import os, sys, openai
-client = openai.OpenAI(base_url=os.environ["MODEL_SERVER"] + "/v1", max_retries=0)
-def ask(text, **options):
-    return client.chat.completions.create(model="m-1", messages=[{"role": "user", "content": text}], **options)
-def said(text):
-    return ask(text).choices[0].message.content
-"""
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, tmp_path):
     """Children find this source tree, and no server until a test starts one."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("MODEL_SERVER", "http://127.0.0.1:9")
+    monkeypatch.setenv("MODEL_SERVER", NO_SERVER)
     monkeypatch.chdir(tmp_path)
-
-
-def write(name: str, code: str) -> str:
-    """A file with the agent's preamble."""
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Path(name).write_text(ASK + textwrap.dedent(code))
-    return name
-
-
-def record(*command: str, code: int = 0, key: str = "k") -> str:
-    """Run a command with recording on, while a server is there; what it printed."""
-    with ScriptedServer() as server:
-        environment = os.environ | {"MODEL_SERVER": server.url, "OPENAI_API_KEY": key}
-        line = [
-            sys.executable,
-            "-c",
-            f"import sys; from spanreel.replay.child import run_command; sys.exit(run_command({[*command]!r}))",
-        ]
-        ended = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == code, ended.stderr
-    return ended.stdout
-
-
-def replay(run: str = "last", *command: str, **options) -> Outcome:
-    """Replay in a fresh process."""
-    return replay_run(None, run, command or None, echo="capture", timeout=60, **options)
-
-
-def verdict(outcome: Outcome):
-    """The verdict, which must be there."""
-    assert outcome.verdict is not None, (outcome.problem, outcome.stderr)
-    return outcome.verdict
 
 
 def test_a_script_is_replayed_with_its_arguments_in_its_folder(tmp_path, monkeypatch):
