@@ -135,7 +135,12 @@ class DivergenceReport(Frozen):
 
 
 def report(
-    matcher: Matcher, consumed: Consumed, request: ModelRequest | ToolRequest, miss: Miss, code_line: str = ""
+    matcher: Matcher,
+    consumed: Consumed,
+    request: ModelRequest | ToolRequest,
+    miss: Miss,
+    code_line: str = "",
+    run_id: str | None = None,
 ) -> DivergenceReport:
     """Why this call was not answered, from what the recording has and what is left of it."""
     asked = _asked(request)
@@ -149,12 +154,15 @@ def report(
         nearest=nearest,
         tried=[Tried(tier=tier, why=why) for tier, why in miss.tried],
         code_line=code_line or None,
+        run_id=run_id,
         source_run_id=matcher.recording.run_id,
-        next=next_commands(matcher.recording.run_id),
+        next=next_commands(matcher.recording.run_id, run_id),
     )
 
 
-def about(effect: Effect, kind: Kind, run_id: str, code_line: str = "") -> DivergenceReport:
+def about(
+    effect: Effect, kind: Kind, source_run_id: str, code_line: str = "", run_id: str | None = None
+) -> DivergenceReport:
     """A report about a recorded call itself: it was not made, or more was wanted of it than was recorded."""
     asked = (
         Asked(source="model", dialect=effect.dialect, model=effect.model)
@@ -167,8 +175,9 @@ def about(effect: Effect, kind: Kind, run_id: str, code_line: str = "") -> Diver
         asked=asked,
         message=_headline(effect.number, effect.title, kind),
         code_line=code_line or None,
-        source_run_id=run_id,
-        next=next_commands(run_id),
+        run_id=run_id,
+        source_run_id=source_run_id,
+        next=next_commands(source_run_id, run_id),
     )
 
 

@@ -151,7 +151,7 @@ class Execution:
             stack.enter_context(no_backoff())
             stack.enter_context(denied_network(self._responder.on_denied, _collector_ports(self._store)))
             if self._own_run:
-                self._run = stack.enter_context(runs.run("replay"))
+                self._run = stack.enter_context(runs.run(self.recording.agent_name or "replay"))
             self._open = stack.pop_all()
         return self
 
@@ -167,6 +167,9 @@ class Execution:
         signal = self._books.signal or self._unfinished(None if finished else error)
         ending = signal or error
         stack.__exit__(type(ending) if ending else None, ending, ending.__traceback__ if ending else None)
+        recording = recorder.current()
+        if recording is not None:
+            recording.flush()
         if signal is not None and signal is not error:
             raise signal from error
 

@@ -115,7 +115,9 @@ class RecordedResponder:
                 if isinstance(found, Hit):
                     self._note(found)
                     return found
-                report = divergence.report(self.matcher, self.consumed, request, found, code_line())
+                report = divergence.report(
+                    self.matcher, self.consumed, request, found, code_line(), self.books.run_id
+                )
         except (
             Exception
         ) as error:  # an error of ours must not let the call through to the network, or to the tool
@@ -138,6 +140,8 @@ class RecordedResponder:
             return None
 
         def more_than_recorded() -> None:
-            raise self.diverged(divergence.about(effect, "cut", self.source_run_id, code_line()))
+            raise self.diverged(
+                divergence.about(effect, "cut", self.source_run_id, code_line(), self.books.run_id)
+            )
 
         return more_than_recorded

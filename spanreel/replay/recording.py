@@ -98,6 +98,7 @@ class Recording:
     redacted: bool = False
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    agent_name: str = ""
 
     @classmethod
     def from_spans(
@@ -138,7 +139,7 @@ class Recording:
         effects = tuple(_placed(index, effect) for index, (_, effect) in enumerate(found))
         redacted = any(span.attributes.get(names.REDACTED) for span in by_id.values())
         errors = tuple(error for one in chosen for error in _errors(one, by_id))
-        return cls(run.run_id, effects, redacted, errors, warnings)
+        return cls(run.run_id, effects, redacted, errors, warnings, run.agent_name)
 
     def inside(self, span_id: str) -> Iterator[int]:
         """Places of the effects that happened inside the tool call of this span."""

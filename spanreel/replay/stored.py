@@ -73,16 +73,13 @@ def _from_reader(reader: Reader, name: str, whole_process: bool | None) -> Store
     root = _root(run, spans)
     if not _as_process(root, whole_process):
         return Stored(Recording.from_spans(spans, run.run_id), run, root)
-    others: list[str] = []
-    instance = root.resource.attributes.get(names.SERVICE_INSTANCE)
-    for other in reader.runs():
-        if other.run_id == run.run_id:
-            continue
-        theirs = spans if other.trace_id == run.trace_id else reader.spans(other.trace_id)
-        if instance is not None and _instance(theirs) == instance:
-            others.append(other.run_id)
-            spans += theirs if theirs is not spans else []
-    return Stored(Recording.from_spans(spans, run.run_id, also=others), run, root)
+    instance = _instance(root)
+    traces = set(reader.traces_of(instance)) if instance else set[str]()
+    for trace in traces - {run.trace_id}:
+        spans += reader.spans(trace)
+    runs = [other for other in reader.runs() if other.trace_id in traces]
+    also = _of_process(runs, spans, instance)
+    return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root)
 
 
 def _from_file(path: Path, name: str, whole_process: bool | None) -> Stored:
@@ -95,11 +92,7 @@ def _from_file(path: Path, name: str, whole_process: bool | None) -> Stored:
     runs = group(conventions.read(span) for span in spans)[::-1]
     run = pick(runs, name, str(path))
     root = _root(run, spans)
-    also: list[str] = []
-    if _as_process(root, whole_process):
-        instance = root.resource.attributes.get(names.SERVICE_INSTANCE)
-        by_trace = {span.trace_id: span for span in spans}
-        also = [one.run_id for one in runs if instance and _instance([by_trace[one.trace_id]]) == instance]
+    also = _of_process(runs, spans, _instance(root)) if _as_process(root, whole_process) else ()
     return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root)
 
 
@@ -107,8 +100,15 @@ def _as_process(root: Span, asked: bool | None) -> bool:
     return root.attributes.get(names.RUN_ENTRY) != "function" if asked is None else asked
 
 
-def _instance(spans: Iterable[Span]) -> object:
-    return next((span.resource.attributes.get(names.SERVICE_INSTANCE) for span in spans), None)
+def _instance(root: Span) -> str | None:
+    value = root.resource.attributes.get(names.SERVICE_INSTANCE)
+    return value if isinstance(value, str) and value else None
+
+
+def _of_process(runs: Iterable[Run], spans: Iterable[Span], instance: str | None) -> list[str]:
+    """Ids of the runs whose root that process recorded."""
+    roots = {(span.trace_id, span.span_id) for span in spans if instance and _instance(span) == instance}
+    return [run.run_id for run in runs if (run.trace_id, run.root.span_id) in roots]
 
 
 def _root(run: Run, spans: Iterable[Span]) -> Span:

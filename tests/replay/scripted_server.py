@@ -1,7 +1,7 @@
 """A model server on loopback whose every answer carries a number of its own, so that a swapped answer is visible.
 
 What it does is written in the last user message: ``status 429`` answers so (once, if ``once`` follows), ``tool NAME
-{json}`` asks for a tool (several, separated by ``|``), anything else is answered by ``answer <number> to <message>``.
+{json}`` asks for a tool (several, separated by ``|``), ``hang`` is not answered, anything else is answered by ``answer <number> to <message>``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ class ScriptedServer:
     def __init__(self) -> None:
         self.requests: list[dict] = []
         self.failed: set[str] = set()
+        self.released = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -25,6 +26,7 @@ class ScriptedServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.released.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join(5)
@@ -75,6 +77,8 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if request["messages"][-1]["content"] == "hang":
+                server.released.wait(20)
             status, body = server.answer(request)
             self.send_response(status)
             if isinstance(body, list):

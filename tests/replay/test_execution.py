@@ -373,3 +373,26 @@ def test_a_run_recorded_below_full_is_refused(client):
     _, run = recorded(ask, client, "one")
     with pytest.raises(NotReplayable, match="metadata"):
         spanreel.replaying(run)
+
+
+def test_a_cancelled_call_waits_to_be_cancelled_again(server):
+    """A call that lost a race when it was recorded loses it again, and is no divergence."""
+
+    async def agent():
+        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="k", max_retries=0) as client:
+            try:
+                async with asyncio.timeout(0.3):
+                    return await ask(client, "hang")
+            except TimeoutError:
+                return (await ask(client, "instead")).choices[0].message.content
+
+    async def record():
+        async with spanreel.run("agent") as run:
+            return await agent(), run.run_id
+
+    first, run = asyncio.run(record())
+    spanreel.instrument().flush()
+    with spanreel.replaying(run) as execution:
+        assert asyncio.run(agent()) == first
+    assert first.endswith("to instead")
+    assert (execution.verdict.verdict, execution.verdict.effects.recorded) == ("exact", 2)
