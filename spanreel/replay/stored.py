@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +78,7 @@ def _from_reader(reader: Reader, name: str, whole_process: bool | None) -> Store
     for trace in traces - {run.trace_id}:
         spans += reader.spans(trace)
     runs = [other for other in reader.runs() if other.trace_id in traces]
-    also = _of_process(runs, spans, instance)
+    also = _of_process(run, runs, spans)
     return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root)
 
 
@@ -92,7 +92,7 @@ def _from_file(path: Path, name: str, whole_process: bool | None) -> Stored:
     runs = group(conventions.read(span) for span in spans)[::-1]
     run = pick(runs, name, str(path))
     root = _root(run, spans)
-    also = _of_process(runs, spans, _instance(root)) if _as_process(root, whole_process) else ()
+    also = _of_process(run, runs, spans) if _as_process(root, whole_process) else ()
     return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root)
 
 
@@ -105,10 +105,16 @@ def _instance(root: Span) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _of_process(runs: Iterable[Run], spans: Iterable[Span], instance: str | None) -> list[str]:
-    """Ids of the runs whose root that process recorded."""
+def _of_process(run: Run, runs: Iterable[Run], spans: Sequence[Span]) -> list[str]:
+    """Ids of the runs that the same process recorded; a replay that it made of one of them is not part of it."""
+    instance = next((_instance(span) for span in spans if span.span_id == run.root.span_id), None)
     roots = {(span.trace_id, span.span_id) for span in spans if instance and _instance(span) == instance}
-    return [run.run_id for run in runs if (run.trace_id, run.root.span_id) in roots]
+    return [
+        other.run_id
+        for other in runs
+        if (other.trace_id, other.root.span_id) in roots
+        and other.root.source_run_id == run.root.source_run_id
+    ]
 
 
 def _root(run: Run, spans: Iterable[Span]) -> Span:
