@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spanreel.wire.records import Content, Message, Part
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from spanreel.wire.records import Content, Message, Part
 
 RECENT = 8  # requests looked back at: enough for agents that talk in parallel, and each costs one comparison
 

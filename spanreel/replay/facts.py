@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,12 @@ from spanreel.replay import conversation
 from spanreel.replay.moments import timestamp
 from spanreel.replay.timeline import Message, Note
 from spanreel.wire import attributes as names
-from spanreel.wire.records import Content, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from spanreel.wire.grouping import Run
+    from spanreel.wire.records import Content, Record
     from spanreel.wire.spans import Event, Span
 
 

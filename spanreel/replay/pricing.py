@@ -7,13 +7,16 @@ it does not know has no price: None, never 0. What an emitter reported itself go
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from spanreel.wire.records import Record
-from spanreel.wire.usage import Usage
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spanreel.wire.records import Record
+    from spanreel.wire.usage import Usage
 
 REMEDY = "pip install 'spanreel[pricing]'"
 
@@ -69,7 +72,7 @@ def total(costs: Sequence[str | None]) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _price(provider: str | None, model: str, usage: Usage, day: int) -> str | None:
-    import genai_prices
+    import genai_prices  # pyright: ignore[reportMissingImports] - an extra, not everybody has it
 
     counts = {
         "input_tokens": usage.input,
