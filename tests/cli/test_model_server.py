@@ -182,5 +182,5 @@ JSON = st.recursive(
 def test_any_bytes(body: bytes) -> None:
     """Whatever else is sent is refused in words, never by a crash."""
     for read in (read_openai, read_anthropic):
-        with pytest.raises(NotRecorded, match="."):
+        with pytest.raises(NotRecorded, match=r"."):
             load().find(read(body))

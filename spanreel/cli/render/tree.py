@@ -1,0 +1,224 @@
+"""One run as a tree: agents, the model calls and tool calls inside them, and what each said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.text import Text
+
+from spanreel.cli import words
+from spanreel.cli.render.palette import BAD, DIM, DOUBT, KIND, MODEL, NAME, TOOL, status, text
+from spanreel.replay.timeline import Message, Replay, ReplayStep, ToolCallRecord
+
+
+@dataclass(slots=True)
+class Node:
+    """A line of the tree and what hangs below it; `step` is None for a nested agent."""
+
+    name: str
+    step: ReplayStep | None = None
+    children: list[Node] = field(default_factory=list["Node"])
+
+
+def header(run: Replay, width: int) -> list[Text]:
+    """Which run it is, how it went, what it cost, what it was asked."""
+    title = Text.assemble(text(run.agent_name or "run", NAME), "  ", status(run.status), no_wrap=True)
+    pairs = [
+        ("run", run.run_id + (f" ({run.alias})" if run.alias else "")),
+        ("replay of", run.source_run_id),
+        ("session", run.session_id),
+        ("model", run.model),
+        ("started", f"{words.moment(run.started_at)}, took {words.duration(run.duration)}"),
+        ("tokens", _tokens(run)),
+        ("cost", words.money(run.cost) if run.cost else None),
+        ("input", words.value(run.input) if run.input is not None else None),
+    ]
+    lines = [title]
+    lines += [_pair(name, str(found), width) for name, found in pairs if found]
+    if run.error:
+        lines.append(_pair("error", run.error, width, BAD))
+    lines += [_pair("warning", warning, width, DOUBT) for warning in run.warnings]
+    return lines
+
+
+def _pair(name: str, found: str, width: int, style: str = "") -> Text:
+    return Text.assemble(
+        (f"  {name:<9} ", style or DIM),
+        text(words.shortened(words.one_line(found), width - 12), style),
+    )
+
+
+def _tokens(run: Replay) -> str | None:
+    tokens = run.tokens
+    if tokens.total_tokens is None:
+        return None
+    said = f"{words.count(tokens.input_tokens)} in, {words.count(tokens.output_tokens)} out"
+    extra = [
+        f"{words.count(number)} {name}"
+        for name, number in (
+            ("from cache", tokens.cache_read_tokens),
+            ("into cache", tokens.cache_write_tokens),
+            ("reasoning", tokens.reasoning_tokens),
+        )
+        if number
+    ]
+    return f"{said} ({', '.join(extra)})" if extra else said
+
+
+def nodes(run: Replay) -> list[Node]:
+    """The steps of the run, each under the agent and the step that it happened inside of."""
+    top = Node("")
+    by_step: dict[int, Node] = {}
+    for step in run.steps:
+        inside = by_step.get(step.parent_step) if step.parent_step is not None else None
+        above = inside.step.agents if inside and inside.step else run.steps[0].agents[:1]
+        parent = inside or top
+        for agent in step.agents[len(above) :]:
+            last = parent.children[-1] if parent.children else None
+            if last is None or last.step is not None or last.name != agent:
+                last = Node(agent)
+                parent.children.append(last)
+            parent = last
+        node = Node(step.name, step)
+        parent.children.append(node)
+        if step.number is not None:
+            by_step[step.number] = node
+    return top.children
+
+
+def lines(run: Replay, width: int, full: bool = False) -> Iterator[Text]:
+    """The tree, one text a line; `full` adds whole messages, arguments and results."""
+    digits = len(str(max((step.number or 0 for step in run.steps), default=0)))
+    found = nodes(run)
+    for position, node in enumerate(found):
+        yield from _branch(node, "", position == len(found) - 1, digits, width, full)
+
+
+def _branch(node: Node, indent: str, last: bool, digits: int, width: int, full: bool) -> Iterator[Text]:
+    guide = indent + ("└─ " if last else "├─ ")
+    below = indent + ("   " if last else "│  ")
+    if node.step is None:
+        yield Text.assemble((guide, DIM), text(node.name, NAME), no_wrap=True)
+    else:
+        yield _line(node.step, guide, digits, width)
+        inner = below + ("│  " if node.children else "   ")
+        if node.step.error:
+            yield Text.assemble(
+                (inner, DIM),
+                text(words.shortened("error: " + words.one_line(node.step.error), width - len(inner)), BAD),
+            )
+        if full:
+            yield from _details(node.step, inner)
+    for position, child in enumerate(node.children):
+        yield from _branch(child, below, position == len(node.children) - 1, digits, width, full)
+
+
+def _line(step: ReplayStep, guide: str, digits: int, width: int) -> Text:
+    right = _measures(step)
+    number = "·" if step.number is None else str(step.number)
+    left = Text.assemble((guide, DIM), (f"{number:>{digits}} ", DIM), summary(step), no_wrap=True)
+    room = width - len(right) - 2
+    left.truncate(room, overflow="ellipsis", pad=True)
+    return Text.assemble(left, "  ", (right, DIM), no_wrap=True)
+
+
+def _measures(step: ReplayStep) -> str:
+    tokens = step.tokens
+    counted = (
+        f"{words.count(tokens.input_tokens)}→{words.count(tokens.output_tokens)}"
+        if tokens.total_tokens is not None
+        else ""
+    )
+    return f"{counted:>11} {words.duration(step.duration):>7}"
+
+
+def summary(step: ReplayStep) -> Text:
+    """What the step was, and in short what came of it."""
+    line = _tool(step.tool) if step.tool else _model(step)
+    if step.attempts > 1:
+        line.append(f" ({step.attempts} attempts)", DOUBT)
+    if step.status == "open":
+        line.append(" (no end was recorded)", DOUBT)
+    return line
+
+
+def _tool(call: ToolCallRecord) -> Text:
+    line = Text(no_wrap=True)
+    line.append_text(text(call.tool_name, TOOL))
+    line.append(words.call("", call.tool_args))
+    if call.safety in ("write", "irreversible"):
+        line.append(f" {call.safety}", DOUBT)
+    if call.error is None and call.result is not None:
+        line.append(" → ", DIM)
+        line.append(words.value(call.result))
+    return line
+
+
+def _model(step: ReplayStep) -> Text:
+    line = text(
+        (step.model if step.kind in ("llm", "embedding") else None) or step.name, KIND.get(step.kind, "")
+    )
+    if step.kind not in ("llm", "tool"):
+        line.append(f" {step.kind}", DIM)
+    if said := answer(step.output_messages):
+        line.append(" → ", DIM)
+        line.append(said)
+    return line
+
+
+def answer(messages: Sequence[Message] | None) -> str:
+    """What a model answered, in one line: its text, then the tools it asked for."""
+    texts: list[str] = []
+    calls: list[str] = []
+    for part in _parts(messages):
+        if part.get("type") == "text":
+            texts.append(str(part.get("content", "")))
+        elif part.get("type") == "tool_call":
+            calls.append(str(part.get("name", "")))
+    asked = f"asks for {', '.join(calls)}" if calls else ""
+    return "; ".join(
+        filter(None, [words.quoted(" ".join(texts)) if any(texts) else "", words.one_line(asked)])
+    )
+
+
+def _parts(messages: Sequence[Message] | None) -> Iterator[dict[str, Any]]:
+    for message in messages or ():
+        for part in message.get("parts") or ():
+            if isinstance(part, dict):
+                yield part
+
+
+def _details(step: ReplayStep, indent: str) -> Iterator[Text]:
+    if step.tool:
+        yield from _block("arguments", step.tool.tool_args, indent)
+        yield from _block("result", step.tool.result, indent)
+        return
+    if step.system:
+        yield from _block("system", _said(step.system), indent)
+    if step.input_from is not None and step.input_messages is not None:
+        yield Text.assemble((indent, DIM), (f"input: that of step {step.input_from}, and", DIM))
+    for message in [*(step.input_messages or ()), *(step.output_messages or ())]:
+        yield from _block(str(message.get("role", "message")), _said(message.get("parts")), indent)
+
+
+def _said(parts: Any) -> Any:
+    """The parts as text where they are nothing but text."""
+    if isinstance(parts, list) and all(
+        isinstance(part, dict) and part.get("type") == "text" for part in parts
+    ):
+        return "\n".join(str(part.get("content", "")) for part in parts)
+    return parts
+
+
+def _block(name: str, found: Any, indent: str) -> Iterator[Text]:
+    if found is None:
+        return
+    written = (
+        found if isinstance(found, str) else json.dumps(found, indent=2, ensure_ascii=False, default=str)
+    )
+    yield Text.assemble((indent, DIM), (f"{words.one_line(name)}:", MODEL))
+    for line in words.clean(written).splitlines():
+        yield Text.assemble((indent, DIM), "  ", line)

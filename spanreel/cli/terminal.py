@@ -1,0 +1,40 @@
+"""Where output goes: what was asked for to stdout, notes and progress to stderr. Rich is loaded when something is drawn."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from spanreel.cli.words import clean, safe_json
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+def console(error: bool = False) -> Console:
+    """A terminal as wide as it is (or as $COLUMNS says). Nothing it is given is read as markup."""
+    from rich.console import Console
+
+    return Console(stderr=error, markup=False, emoji=False, highlight=False, soft_wrap=False)
+
+
+def draw(*parts: RenderableType) -> None:
+    """Put tables, trees and text on stdout."""
+    out = console()
+    for part in parts:
+        out.print(part)
+
+
+def say(text: str) -> None:
+    """One line of plain text on stdout."""
+    print(clean(text))
+
+
+def say_json(text: str) -> None:
+    """A JSON text on stdout."""
+    print(safe_json(text))
+
+
+def note(text: str) -> None:
+    """One line to the side: how it went, what to do next."""
+    print(clean(text), file=sys.stderr)
