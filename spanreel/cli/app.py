@@ -58,10 +58,7 @@ def spanreel(
 ) -> None:
     """Record an agent as OpenTelemetry spans; look at a run, compare two, run it again offline.
 
-    \b
-    New here?           spanreel try
-    Record a script:    spanreel run -- python agent.py
-    Look at it:         spanreel show last
+    New here? `spanreel try` shows it all in a minute, without a key.
     """
     if debug:
         os.environ["SPANREEL_DEBUG"] = "1"

@@ -21,9 +21,9 @@ def diff(
 ) -> None:
     """Compare two runs: steps, tool calls, answer, tokens, cost, time. Differences are B − A.
 
-    \b
-    spanreel diff last~1 last
-    spanreel diff baseline.otlp.jsonl last --exit-code
+    Examples:
+        spanreel diff last~1 last
+        spanreel diff baseline.otlp.jsonl last --exit-code
     """
     from spanreel.replay.load import diff as compared
 

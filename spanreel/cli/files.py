@@ -34,9 +34,9 @@ def import_(
 
     Spans that the store has already are left as they are, so a file can be imported twice.
 
-    \b
-    spanreel import run.otlp.jsonl
-    spanreel import traces/ --json
+    Examples:
+        spanreel import run.otlp.jsonl
+        spanreel import traces/ --json
     """
     from spanreel.cli.objects import Imported
     from spanreel.cli.words import plural
@@ -123,9 +123,9 @@ def export(
 ) -> None:
     """Write a run as OTLP/JSON, one request a line (*.otlp.jsonl), which `import` and `diff` read.
 
-    \b
-    spanreel export last -o run.otlp.jsonl
-    spanreel export 4f2a91c3 | gzip > run.otlp.jsonl.gz
+    Examples:
+        spanreel export last -o run.otlp.jsonl
+        spanreel export 4f2a91c3 | gzip > run.otlp.jsonl.gz
     """
     from spanreel.cli.words import plural
     from spanreel.collector import files
@@ -155,9 +155,9 @@ def rm(
 ) -> None:
     """Delete runs from the store, and what only they had in it. There is no way back.
 
-    \b
-    spanreel rm 4f2a91c3
-    spanreel rm last last~1 --yes
+    Examples:
+        spanreel rm 4f2a91c3
+        spanreel rm last last~1 --yes
     """
     from spanreel.cli.words import plural
     from spanreel.collector.store import open_reader, open_writer

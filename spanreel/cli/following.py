@@ -57,6 +57,7 @@ def _is_there(path: Path) -> bool:
 
 def _print(record: Record, json: bool) -> None:
     from spanreel.replay.moments import milliseconds, timestamp
+    from spanreel.replay.report.text import count_text, duration_text, truncated
     from spanreel.wire.steps import failed
 
     took = None if record.open else milliseconds(record.start_ns, record.end_ns)
@@ -78,13 +79,13 @@ def _print(record: Record, json: bool) -> None:
         say_json(span.to_json())
         return
     usage = record.usage
-    tokens = f"{words.count(usage.input)}→{words.count(usage.output)} tokens" if usage else ""
+    tokens = f"{count_text(usage.input)}→{count_text(usage.output)} tokens" if usage else ""
     fate = "begun" if record.open else "failed" if failed(record) else ""
-    error = words.shortened(words.one_line(record.error_message or ""), 60)
+    error = truncated(words.flat(record.error_message or ""), 60)
     parts = [
         record.trace_id[:8],
         f"{words.moment(timestamp(record.start_ns)):>8}",
-        f"{words.duration(took):>7}",
+        f"{duration_text(took):>7}",
         f"{record.kind:<8}",
     ]
-    say("  ".join(filter(None, [*parts, words.one_line(record.name), tokens, fate, error])))
+    say("  ".join(filter(None, [*parts, words.flat(record.name), tokens, fate, error])))

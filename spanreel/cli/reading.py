@@ -26,10 +26,10 @@ def runs(
 ) -> None:
     """List the recorded runs, newest first.
 
-    \b
-    spanreel runs
-    spanreel runs --status error --limit 5
-    spanreel runs --json
+    Examples:
+        spanreel runs
+        spanreel runs --status error --limit 5
+        spanreel runs --json
     """
     from spanreel.location import resolve_store
     from spanreel.replay.load import summaries
@@ -74,10 +74,10 @@ def show(
 ) -> None:
     """Show one run: what it was asked, its model and tool calls as a tree, its answer.
 
-    \b
-    spanreel show last
-    spanreel show 4f2a91c3 --full
-    spanreel show last:failed --json
+    Examples:
+        spanreel show last
+        spanreel show 4f2a91c3 --full
+        spanreel show last:failed --json
     """
     from spanreel.replay.load import load
 
@@ -89,7 +89,7 @@ def show(
     from rich.text import Text
 
     from spanreel.cli.render import tree
-    from spanreel.cli.words import clean
+    from spanreel.replay.report.text import clean
 
     width = console().width
     draw(*tree.header(found, width), "")
@@ -101,9 +101,9 @@ def show(
 def timeline(run: Run = "last", json: Json = False, store: Store = None) -> None:
     """Show when each step of a run began and how long it took.
 
-    \b
-    spanreel timeline last
-    spanreel timeline 4f2a91c3 --json
+    Examples:
+        spanreel timeline last
+        spanreel timeline 4f2a91c3 --json
     """
     from spanreel.replay.load import load
 
@@ -135,9 +135,9 @@ def tail(
 ) -> None:
     """Follow the spans as they arrive, one a line, until interrupted.
 
-    \b
-    spanreel tail
-    spanreel tail --all --json --timeout 5
+    Examples:
+        spanreel tail
+        spanreel tail --all --json --timeout 5
     """
     from spanreel.cli.following import follow
 

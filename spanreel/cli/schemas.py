@@ -36,9 +36,9 @@ def schema(
 ) -> None:
     """Print the JSON Schema of what a command prints with --json.
 
-    \b
-    spanreel schema
-    spanreel schema replay
+    Examples:
+        spanreel schema
+        spanreel schema replay
     """
     import json
 
@@ -69,9 +69,9 @@ def schema(
 def version(json: Json = False) -> None:
     """Print the version of spanreel, and with --json those of what it stands on.
 
-    \b
-    spanreel version
-    spanreel version --json
+    Examples:
+        spanreel version
+        spanreel version --json
     """
     from spanreel import __version__
 

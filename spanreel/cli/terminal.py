@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from spanreel.cli.words import clean, safe_json
+from spanreel.cli.words import safe_json
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -27,7 +27,7 @@ def draw(*parts: RenderableType) -> None:
 
 def say(text: str) -> None:
     """One line of plain text on stdout."""
-    print(clean(text))
+    print(_cleaned(text))
 
 
 def say_json(text: str) -> None:
@@ -37,4 +37,13 @@ def say_json(text: str) -> None:
 
 def note(text: str) -> None:
     """One line to the side: how it went, what to do next."""
-    print(clean(text), file=sys.stderr)
+    print(_cleaned(text), file=sys.stderr)
+
+
+def _cleaned(text: str) -> str:
+    """Without what acts on a terminal; the module that knows is loaded only when there is something to take out."""
+    if text.isprintable():
+        return text
+    from spanreel.replay.report.text import clean
+
+    return clean(text)

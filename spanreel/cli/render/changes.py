@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -19,6 +17,7 @@ from spanreel.cli.render.table import Column, drawn
 from spanreel.cli.render.tree import summary
 from spanreel.replay.align import Pair
 from spanreel.replay.compare import ChangedCall, ReplayComparison, what_differs
+from spanreel.replay.report.text import cost_text, count_text, duration_text, truncated, word_diff
 from spanreel.replay.timeline import ToolCallRecord
 
 MARKS = {
@@ -28,8 +27,6 @@ MARKS = {
     "removed": ("-", BAD),
     "moved": ("↕", DOUBT),
 }
-MOST_WORDS = 4000  # of each text: beyond it whole lines are compared, which is quick
-_WORD = re.compile(r"\s+|\w+|[^\w\s]")
 
 
 def totals(found: ReplayComparison, width: int) -> Table:
@@ -54,21 +51,21 @@ def totals(found: ReplayComparison, width: int) -> Table:
         ),
         column(
             "steps",
-            [*(text(words.count(len(run.steps))) for run in runs), _signed(steps, words.count(abs(steps)))],
+            [*(text(count_text(len(run.steps))) for run in runs), _signed(steps, count_text(abs(steps)))],
         ),
         column(
             "tokens",
             [
-                *(text(words.count(run.tokens.total_tokens)) for run in runs),
-                _signed(tokens, words.count(abs(tokens or 0))),
+                *(text(count_text(run.tokens.total_tokens)) for run in runs),
+                _signed(tokens, count_text(abs(tokens or 0))),
             ],
         ),
-        column("cost", [*(text(words.money(run.cost)) for run in runs), _cost(found.cost_diff)], rank=2),
+        column("cost", [*(text(cost_text(run.cost)) for run in runs), _cost(found.cost_diff)], rank=2),
         column(
             "time",
             [
-                *(text(words.duration(run.duration)) for run in runs),
-                _signed(found.duration_diff, words.duration(abs(found.duration_diff or 0.0))),
+                *(text(duration_text(run.duration)) for run in runs),
+                _signed(found.duration_diff, duration_text(abs(found.duration_diff or 0.0))),
             ],
         ),
     ]
@@ -84,7 +81,7 @@ def _signed(number: float | None, said: str) -> Text:
 def _cost(difference: str | None) -> Text:
     return _signed(
         None if difference is None else float(Decimal(difference)),
-        words.money((difference or "").lstrip("-")),
+        cost_text((difference or "").lstrip("-")),
     )
 
 
@@ -103,8 +100,8 @@ def divergence(found: ReplayComparison, marked: bool) -> Iterator[Text | Padding
     yield Text.assemble(
         ("they part at ", NAME),
         (where, NAME),
-        f" ({words.one_line(first.name)}): ",
-        words.one_line(first.what),
+        f" ({words.flat(first.name)}): ",
+        words.flat(first.what),
     )
     if first.path is not None:
         yield from _indented(between(first.a, first.b, marked))
@@ -133,7 +130,7 @@ def _pair(pair: Pair, width: int) -> Text:
     if pair.relation in ("changed", "moved"):
         step = pair.step
         name = step.tool.tool_name if step.tool else step.model or step.name
-        line.append(words.one_line(name))
+        line.append(words.flat(name))
         what = list(dict.fromkeys(what_differs(path) for path in pair.paths))
         line.append(f": {', '.join(what)}" if what else "", DIM)
     else:
@@ -170,11 +167,11 @@ def tool_calls(found: ReplayComparison, width: int, marked: bool) -> Iterator[Te
 
 def _call(call: ToolCallRecord, mark: str, style: str, width: int) -> Text:
     said = words.call(call.tool_name, call.tool_args)
-    return Text(words.shortened(f"  {mark} {said}", width), style=style, no_wrap=True)
+    return Text(truncated(f"  {mark} {said}", width), style=style, no_wrap=True)
 
 
 def _changed(change: ChangedCall, marked: bool) -> Iterator[Text]:
-    yield Text.assemble(("  ~ ", DOUBT), words.one_line(change.b.tool_name))
+    yield Text.assemble(("  ~ ", DOUBT), words.flat(change.b.tool_name))
     for name, one, other in (
         ("arguments", change.a.tool_args, change.b.tool_args),
         ("result", change.a.result, change.b.result),
@@ -198,12 +195,11 @@ def answers(found: ReplayComparison, marked: bool) -> Iterator[Text | Padding]:
 def between(one: Any, other: Any, marked: bool) -> Text:
     """Two values in one text: what only the first has, what only the second has, and what both have.
 
-    Args:
-        marked: write ``[-…-]`` and ``{+…+}`` as well, for a terminal without colours.
+    `marked` writes ``[-…-]`` and ``{+…+}`` as well, for a terminal without colours.
     """
     line = Text()
-    for kind, piece in word_changes(_written(one), _written(other)):
-        if kind == "same":
+    for kind, piece in word_diff(_written(one), _written(other)):
+        if kind == "equal":
             line.append(piece)
         elif kind == "removed":
             line.append(f"[-{piece}-]" if marked else piece, style=f"{BAD} strike")
@@ -212,53 +208,8 @@ def between(one: Any, other: Any, marked: bool) -> Text:
     return line
 
 
-def word_changes(one: str, other: str) -> list[tuple[str, str]]:
-    """(same | removed | added, text) in order: without `added` it reads as `one`, without `removed` as `other`."""
-    before, after = _WORD.findall(one), _WORD.findall(other)
-    if max(len(before), len(after)) > MOST_WORDS:
-        before, after = one.splitlines(keepends=True), other.splitlines(keepends=True)
-    found: list[tuple[str, str]] = []
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=len(before) + len(after) > MOST_WORDS)
-    for tag, a1, a2, b1, b2 in matcher.get_opcodes():
-        if tag == "equal":
-            found.append(("same", "".join(before[a1:a2])))
-            continue
-        found += [
-            (kind, piece)
-            for kind, piece in (("removed", "".join(before[a1:a2])), ("added", "".join(after[b1:b2])))
-            if piece
-        ]
-    return _joined(found)
-
-
-def _joined(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Changes that only a blank parts are one change, which reads better."""
-    joined: list[tuple[str, str]] = []
-    removed = added = gap = ""
-
-    def flush() -> None:
-        nonlocal removed, added, gap
-        joined.extend(
-            (kind, piece) for kind, piece in (("removed", removed), ("added", added), ("same", gap)) if piece
-        )
-        removed = added = gap = ""
-
-    for kind, piece in found:
-        if kind == "same" and not (piece.isspace() and (removed or added)):
-            flush()
-            joined.append((kind, piece))
-        elif kind == "same":
-            gap += piece
-        else:
-            removed, added = removed + gap, added + gap
-            gap = ""
-            removed, added = (removed + piece, added) if kind == "removed" else (removed, added + piece)
-    flush()
-    return joined
-
-
 def _written(found: Any) -> str:
-    return "" if found is None else words.clean(found) if isinstance(found, str) else words.quoted(found)
+    return "" if found is None else found if isinstance(found, str) else words.quoted(found)
 
 
 def _indented(line: Text) -> Iterator[Padding]:

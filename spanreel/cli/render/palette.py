@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from spanreel.cli.words import one_line
+from spanreel.cli.words import flat
 
 DIM = "dim"
 BAD = "red"
@@ -27,7 +27,7 @@ KIND = {"llm": MODEL, "embedding": MODEL, "tool": TOOL}
 
 def text(words: str, style: str = "") -> Text:
     """One line of cleaned text in one style, never wrapped."""
-    return Text(one_line(words) if words.strip() else words, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(flat(words) if words.strip() else words, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def status(name: str) -> Text:

@@ -9,6 +9,7 @@ from rich.table import Table
 from spanreel.cli import words
 from spanreel.cli.render.palette import DIM, NAME, status, text
 from spanreel.cli.render.table import Column, drawn
+from spanreel.replay.report.text import cost_text, count_text, duration_text
 from spanreel.replay.timeline import RunSummary
 
 
@@ -30,10 +31,10 @@ def table(runs: Sequence[RunSummary], shorts: dict[str, str], width: int) -> Tab
         column("alias", lambda run: run.alias or "", rank=3, least=10),
         column("model", lambda run: run.model or "–", rank=1, least=10),
         column("started", lambda run: words.moment(run.started_at)),
-        column("time", lambda run: words.duration(run.duration)),
-        column("steps", lambda run: words.count(run.steps)),
-        column("tokens", lambda run: words.count(run.tokens.total_tokens)),
-        column("cost", lambda run: words.money(run.cost), rank=4),
+        column("time", lambda run: duration_text(run.duration)),
+        column("steps", lambda run: count_text(run.steps)),
+        column("tokens", lambda run: count_text(run.tokens.total_tokens)),
+        column("cost", lambda run: cost_text(run.cost), rank=4),
     ]
     optional = {
         "of": [run.source_run_id for run in runs],

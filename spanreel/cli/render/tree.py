@@ -11,6 +11,7 @@ from rich.text import Text
 
 from spanreel.cli import words
 from spanreel.cli.render.palette import BAD, DIM, DOUBT, KIND, MODEL, NAME, TOOL, status, text
+from spanreel.replay.report.text import clean, cost_text, count_text, duration_text, truncated
 from spanreel.replay.timeline import Message, Replay, ReplayStep, ToolCallRecord
 
 
@@ -31,10 +32,10 @@ def header(run: Replay, width: int) -> list[Text]:
         ("replay of", run.source_run_id),
         ("session", run.session_id),
         ("model", run.model),
-        ("started", f"{words.moment(run.started_at)}, took {words.duration(run.duration)}"),
+        ("started", f"{words.moment(run.started_at)}, took {duration_text(run.duration)}"),
         ("tokens", _tokens(run)),
-        ("cost", words.money(run.cost) if run.cost else None),
-        ("input", words.value(run.input) if run.input is not None else None),
+        ("cost", cost_text(run.cost) if run.cost else None),
+        ("input", words.flat(run.input) if run.input is not None else None),
     ]
     lines = [title]
     lines += [_pair(name, str(found), width) for name, found in pairs if found]
@@ -47,7 +48,7 @@ def header(run: Replay, width: int) -> list[Text]:
 def _pair(name: str, found: str, width: int, style: str = "") -> Text:
     return Text.assemble(
         (f"  {name:<9} ", style or DIM),
-        text(words.shortened(words.one_line(found), width - 12), style),
+        text(truncated(words.flat(found), width - 12), style),
     )
 
 
@@ -55,9 +56,9 @@ def _tokens(run: Replay) -> str | None:
     tokens = run.tokens
     if tokens.total_tokens is None:
         return None
-    said = f"{words.count(tokens.input_tokens)} in, {words.count(tokens.output_tokens)} out"
+    said = f"{count_text(tokens.input_tokens)} in, {count_text(tokens.output_tokens)} out"
     extra = [
-        f"{words.count(number)} {name}"
+        f"{count_text(number)} {name}"
         for name, number in (
             ("from cache", tokens.cache_read_tokens),
             ("into cache", tokens.cache_write_tokens),
@@ -108,7 +109,7 @@ def _branch(node: Node, indent: str, last: bool, digits: int, width: int, full: 
         if node.step.error:
             yield Text.assemble(
                 (inner, DIM),
-                text(words.shortened("error: " + words.one_line(node.step.error), width - len(inner)), BAD),
+                text(truncated("error: " + words.flat(node.step.error), width - len(inner)), BAD),
             )
         if full:
             yield from _details(node.step, inner)
@@ -128,11 +129,11 @@ def _line(step: ReplayStep, guide: str, digits: int, width: int) -> Text:
 def _measures(step: ReplayStep) -> str:
     tokens = step.tokens
     counted = (
-        f"{words.count(tokens.input_tokens)}→{words.count(tokens.output_tokens)}"
+        f"{count_text(tokens.input_tokens)}→{count_text(tokens.output_tokens)}"
         if tokens.total_tokens is not None
         else ""
     )
-    return f"{counted:>11} {words.duration(step.duration):>7}"
+    return f"{counted:>11} {duration_text(step.duration):>7}"
 
 
 def summary(step: ReplayStep) -> Text:
@@ -153,7 +154,7 @@ def _tool(call: ToolCallRecord) -> Text:
         line.append(f" {call.safety}", DOUBT)
     if call.error is None and call.result is not None:
         line.append(" → ", DIM)
-        line.append(words.value(call.result))
+        line.append(words.flat(call.result))
     return line
 
 
@@ -179,9 +180,7 @@ def answer(messages: Sequence[Message] | None) -> str:
         elif part.get("type") == "tool_call":
             calls.append(str(part.get("name", "")))
     asked = f"asks for {', '.join(calls)}" if calls else ""
-    return "; ".join(
-        filter(None, [words.quoted(" ".join(texts)) if any(texts) else "", words.one_line(asked)])
-    )
+    return "; ".join(filter(None, [words.quoted(" ".join(texts)) if any(texts) else "", words.flat(asked)]))
 
 
 def _parts(messages: Sequence[Message] | None) -> Iterator[dict[str, Any]]:
@@ -219,6 +218,6 @@ def _block(name: str, found: Any, indent: str) -> Iterator[Text]:
     written = (
         found if isinstance(found, str) else json.dumps(found, indent=2, ensure_ascii=False, default=str)
     )
-    yield Text.assemble((indent, DIM), (f"{words.one_line(name)}:", MODEL))
-    for line in words.clean(written).splitlines():
+    yield Text.assemble((indent, DIM), (f"{words.flat(name)}:", MODEL))
+    for line in clean(written).splitlines():
         yield Text.assemble((indent, DIM), "  ", line)

@@ -8,6 +8,7 @@ from rich.text import Text
 from spanreel.cli import words
 from spanreel.cli.render.palette import BAD, DIM, KIND, text
 from spanreel.cli.render.table import GAP, Column, drawn, fitted
+from spanreel.replay.report.text import duration_text, truncated
 from spanreel.replay.timeline import Replay, ReplayStep
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -25,14 +26,14 @@ def table(run: Replay, width: int) -> Table:
             right=True,
         ),
         Column("what", [_name(step, run) for step in steps], least=14),
-        Column("start", [text(words.duration(step.offset), DIM) for step in steps], right=True),
-        Column("time", [text(words.duration(step.duration)) for step in steps], right=True),
+        Column("start", [text(duration_text(step.offset), DIM) for step in steps], right=True),
+        Column("time", [text(duration_text(step.duration)) for step in steps], right=True),
     ]
     least = max(20, width // 3)
     taken = sum(size + GAP for _, size in fitted(columns, width - least - GAP))
     room = max(8, width - taken)
     bars = [_bar(step, total, room) for step in steps]
-    ruler = "0" + words.duration(total).rjust(room - 1)
+    ruler = "0" + duration_text(total).rjust(room - 1)
     return drawn([*columns, Column(ruler, bars)], width)
 
 
@@ -41,7 +42,7 @@ def _name(step: ReplayStep, run: Replay) -> Text:
     name = step.name if step.kind == "tool" else step.model or step.name
     agent = f"{step.agents[-1]}: " if len(step.agents) > 1 and step.agents[-1] != run.agent_name else ""
     line = Text("  " * max(0, min(depth, 4)), no_wrap=True, overflow="ellipsis")
-    line.append(words.shortened(words.one_line(agent + name), MOST_OF_NAME), KIND.get(step.kind, ""))
+    line.append(truncated(words.flat(agent + name), MOST_OF_NAME), KIND.get(step.kind, ""))
     if step.attempts > 1:
         line.append(f" ×{step.attempts}", DIM)
     return line
