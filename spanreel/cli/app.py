@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from inspect import cleandoc
 from typing import Annotated, NoReturn
 
 import typer
@@ -26,30 +28,33 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    ("try", trying.try_),
-    ("run", executing.run),
-    ("runs", reading.runs),
-    ("show", reading.show),
-    ("timeline", reading.timeline),
-    ("replay", executing.replay),
-    ("diff", comparing.diff),
-    ("tail", reading.tail),
-    ("import", files.import_),
-    ("export", files.export),
-    ("rm", files.rm),
-    ("collect", collecting.collect),
-    ("doctor", doctor.doctor),
-    ("schema", schemas.schema),
-    ("version", schemas.version),
+    ("try", trying.try_, "See everything on an example agent."),
+    ("run", executing.run, "Run a command with recording on."),
+    ("runs", reading.runs, "List the recorded runs."),
+    ("show", reading.show, "Show one run as a tree."),
+    ("timeline", reading.timeline, "Show one run in time."),
+    ("replay", executing.replay, "Run a recorded agent again, offline."),
+    ("diff", comparing.diff, "Compare two runs."),
+    ("tail", reading.tail, "Follow the spans as they arrive."),
+    ("import", files.import_, "Read spans from files."),
+    ("export", files.export, "Write a run to a file."),
+    ("rm", files.rm, "Delete runs."),
+    ("collect", collecting.collect, "Receive spans over OTLP."),
+    ("doctor", doctor.doctor, "Check whether everything is wired."),
+    ("schema", schemas.schema, "Print the JSON Schema of an output."),
+    ("version", schemas.version, "Print the version."),
 )
-WITH_A_COMMAND = {
-    "run",
-    "replay",
-}  # what follows `--`, or the first word that is no option, is the user's own
 
-for name, function in COMMANDS:
+
+def help_of(function: Callable[..., object]) -> str:
+    """The docstring for `--help`: a paragraph that begins with ``Examples:`` keeps its lines."""
+    return cleandoc(function.__doc__ or "").replace("\n\nExamples:\n", "\n\n\b\nExamples:\n")
+
+
+for name, function, short in COMMANDS:
+    # options after the first word of `run` are those of the user's command
     settings = {"allow_interspersed_args": False} if name == "run" else {}
-    app.command(name, context_settings=settings)(function)
+    app.command(name, help=help_of(function), short_help=short, context_settings=settings)(function)
 
 
 @app.callback()

@@ -9,12 +9,14 @@ import typer
 from spanreel.cli.options import Json, Store
 from spanreel.cli.terminal import console, draw, say_json
 
-Side = Annotated[str, typer.Argument(help="A run, a file of spans, or file#run.", show_default=False)]
+WHAT = "a run, a file of spans, or file#run"
+A = Annotated[str, typer.Argument(metavar="A", help=f"The one side: {WHAT}.", show_default=False)]
+B = Annotated[str, typer.Argument(metavar="B", help=f"The other: {WHAT}.", show_default=False)]
 
 
 def diff(
-    a: Side,
-    b: Side,
+    a: A,
+    b: B,
     json: Json = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 4 when the runs differ.")] = False,
     store: Store = None,

@@ -37,6 +37,7 @@ class ModelServer(ThreadingHTTPServer):
 
     def __init__(self, answers: Answers, port: int = PORT) -> None:
         self.answers = answers
+        self.answered = 0  # requests to which a recorded answer was sent
         try:
             super().__init__(("127.0.0.1", port), Handler)
         except OSError as error:
@@ -74,6 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         except NotRecorded as error:
             self._whole(400, refusal(str(error)))
             return
+        self.server.answered += 1
         if request.stream:
             self._events(events(answer))
         else:
@@ -135,3 +137,8 @@ def serving(answers: Answers, port: int = PORT) -> Generator[ModelServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def wait() -> None:
+    """Until the process is interrupted."""
+    threading.Event().wait()
