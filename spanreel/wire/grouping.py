@@ -6,13 +6,16 @@ Given values, it decides; it reads no attributes and opens nothing. Every span (
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
 
 from spanreel.wire.records import Record
 from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS, STEP_KINDS, Step, failed, order, steps_of
 from spanreel.wire.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["Run", "Step", "group", "latest"]
 
@@ -20,7 +23,7 @@ __all__ = ["Run", "Step", "group", "latest"]
 _UNNAMED = frozenset(
     {"", "Agent workflow", "LangGraph", "invocation", "invoke_agent", "invoke_workflow", "run"}
 )
-_OPERATION_PREFIXES = ("invoke_agent ", "invoke_workflow ", "create_agent ")
+_OPERATION_PREFIXES = ("invoke_agent ", "invoke_workflow ", "agent_run [", "invocation [")
 _TOLD = frozenset({"cancelled", "paused", "diverged"})
 # An exception that ended the root, by the last part of its type.
 _ENDED_BY = {
@@ -127,19 +130,16 @@ def _runs_of(records: list[Record]) -> list[Run]:
 
 def _outermost(trace: _Trace) -> list[Record]:
     """Agent and workflow spans with no such span above them; of a cycle of parents, the earliest one."""
-    below: set[str] = set()
     roots: list[Record] = []
-    in_cycle: list[Record] = []
+    nested: list[Record] = []
     for record in trace.records:
         if record.kind not in ROOT_KINDS:
             continue
-        path = list(trace.ancestors(record))
-        if any(above.kind in ROOT_KINDS for above in path):
-            below.add(record.span_id)
-            in_cycle.append(record)
+        if any(above.kind in ROOT_KINDS for above in trace.ancestors(record)):
+            nested.append(record)
         else:
             roots.append(record)
-    return roots or in_cycle[:1]
+    return roots or nested[:1]
 
 
 def _first_span(trace: _Trace) -> Record:
@@ -237,7 +237,7 @@ def _agent_name(root: Record, records: Sequence[Record]) -> str:
 def _bare_name(name: str) -> str:
     for prefix in _OPERATION_PREFIXES:
         if name.startswith(prefix):
-            return name[len(prefix) :]
+            return name[len(prefix) :].removesuffix("]") if prefix.endswith("[") else name[len(prefix) :]
     return name
 
 

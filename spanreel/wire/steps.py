@@ -14,11 +14,14 @@ Given records, it decides; it never reads attributes, and every model or tool re
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 from spanreel.wire.records import Record
 from spanreel.wire.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 MODEL_KINDS = frozenset({"llm", "embedding", "rerank"})
 STEP_KINDS = MODEL_KINDS | {"tool"}
@@ -32,6 +35,8 @@ _RANK = {
     )
 }
 _BETWEEN = ROOT_KINDS | {"tool", "agent_create"}
+# Ids that repeat through a long run (mocks, fixed seeds) must not make grouping quadratic.
+_LOOK_BACK = 64
 _FACE = frozenset(
     {"trace_id", "span_id", "parent_span_id", "name", "start_ns", "end_ns", "kind", "open", "status"}
 )
@@ -147,7 +152,9 @@ def _attempts(calls: list[_Call]) -> list[_Call]:
             joined.append(call)
             continue
         ends = open_ends[face.parent_span_id, face.dialect, face.body_hash]
-        earlier = next((end for end in reversed(ends) if _continues(end.members[-1], face)), None)
+        earlier = next(
+            (end for end in reversed(ends[-_LOOK_BACK:]) if _continues(end.members[-1], face)), None
+        )
         if earlier is None:
             joined.append(call)
             ends.append(call)
@@ -170,7 +177,12 @@ def _seen_twice(calls: list[_Call]) -> list[_Call]:
     for call in calls:
         ids = {one.response_id for one in call.members if one.response_id}
         twin = next(
-            (other for response in ids for other in by_response[response] if _same_call(other, call)),
+            (
+                other
+                for response in ids
+                for other in reversed(by_response[response][-_LOOK_BACK:])
+                if _same_call(other, call)
+            ),
             None,
         )
         if twin is None:
@@ -200,13 +212,20 @@ def _tool_calls(tools: Sequence[Record], ancestors: Callable[[Record], Iterable[
     for record in sorted(tools, key=lambda one: (one.start_ns, -(one.end_ns or 1 << 63), one.span_id)):
         twin = _outer_tool(record, of_span, ancestors)
         if twin is None and record.tool_call_id:
-            twin = next((call for call in by_id[record.tool_call_id] if _same_tool(call, record)), None)
+            twin = next(
+                (
+                    call
+                    for call in reversed(by_id[record.tool_call_id][-_LOOK_BACK:])
+                    if _same_tool(call, record)
+                ),
+                None,
+            )
         if twin is None:
             twin = _Call(record, [])
             calls.append(twin)
         twin.members.append(record)
         of_span[record.span_id] = twin
-        if record.tool_call_id and twin not in by_id[record.tool_call_id]:
+        if record.tool_call_id and not any(one is twin for one in by_id[record.tool_call_id][-_LOOK_BACK:]):
             by_id[record.tool_call_id].append(twin)
     return calls
 

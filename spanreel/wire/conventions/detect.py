@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _EXACT: Final = {
     "spanreel": "spanreel",
@@ -49,8 +51,30 @@ _PREFIXES: Final = (
 # What Traceloop instruments under names that look like the official ones; httpx, fastapi and their like are nobody's.
 _CONTRIB: Final = "opentelemetry.instrumentation."
 _TRACELOOP: Final = frozenset(
-    "openai anthropic langchain llamaindex llama_index bedrock cohere crewai groq haystack mistralai ollama replicate "
-    "together transformers google_generativeai watsonx alephalpha sagemaker writer agno openai_agents".split()
+    [
+        "openai",
+        "anthropic",
+        "langchain",
+        "llamaindex",
+        "llama_index",
+        "bedrock",
+        "cohere",
+        "crewai",
+        "groq",
+        "haystack",
+        "mistralai",
+        "ollama",
+        "replicate",
+        "together",
+        "transformers",
+        "google_generativeai",
+        "watsonx",
+        "alephalpha",
+        "sagemaker",
+        "writer",
+        "agno",
+        "openai_agents",
+    ]
 )
 _SIGNATURES: Final = (
     ("spanreel.wire.dialect", "spanreel"),

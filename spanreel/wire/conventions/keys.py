@@ -27,7 +27,13 @@ MODEL: Final = (
 RESPONSE_MODEL: Final = ("gen_ai.response.model", "llm.response.model_name", "ai.response.model")
 RESPONSE_ID: Final = ("gen_ai.response.id", "ai.response.id")
 TOOL_NAME: Final = ("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "tool_name", "traceloop.entity.name")
-TOOL_CALL_ID: Final = ("gen_ai.tool.call.id", "gen_ai.tool.call_id", "tool_use_id", "ai.toolCall.id", "tool.id")
+TOOL_CALL_ID: Final = (
+    "gen_ai.tool.call.id",
+    "gen_ai.tool.call_id",
+    "tool_use_id",
+    "ai.toolCall.id",
+    "tool.id",
+)
 AGENT: Final = (
     "gen_ai.agent.name",
     "agent.name",
@@ -169,9 +175,9 @@ INPUT_MESSAGES: Final = (
     "pydantic_ai.all_messages",
     "all_messages_events",
     "gcp.vertex.agent.llm_request",
+    "llm.prompts",
     "langfuse.observation.input",
     "mlflow.spanInputs",
-    "llm.prompts",
     "input.value",
     "gen_ai.prompt",
     "lmnr.span.input",
@@ -191,7 +197,12 @@ OUTPUT_MESSAGES: Final = (
     "traceloop.entity.output",
 )
 TOOLS: Final = ("gen_ai.tool.definitions", "ai.prompt.tools", "mlflow.chat.tools")
-RAW_REQUEST: Final = ("input.value", "mlflow.spanInputs", "langfuse.observation.input", "gcp.vertex.agent.llm_request")
+RAW_REQUEST: Final = (
+    "input.value",
+    "mlflow.spanInputs",
+    "langfuse.observation.input",
+    "gcp.vertex.agent.llm_request",
+)
 RAW_RESPONSE: Final = (
     "output.value",
     "mlflow.spanOutputs",

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from spanreel.wire import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 def _table(groups: Mapping[str, str]) -> dict[str, str]:
     return {word: ours for ours, words in groups.items() for word in words.split()}
 
 
-FINISH: Final = _table(
+FINISH: Final = {word.lower(): ours for word, ours in messages.FINISH.items()} | _table(
     {
-        "stop": "stop end_turn stop_sequence completed complete finish_reason_stop",
-        "length": "length max_tokens max_output_tokens incomplete model_context_window_exceeded finish_reason_max_tokens",
-        "tool_call": "tool_call tool_calls tool-calls tool_use function_call function-call",
-        "content_filter": "content_filter content-filter safety refusal recitation prohibited_content guardrail_intervened",
-        "pause": "pause pause_turn",
-        "compaction": "compaction",
-        "error": "error failed malformed_function_call",
+        "stop": "complete finish_reason_stop",
+        "length": "finish_reason_max_tokens",
+        "tool_call": "function-call",
+        "content_filter": "safety recitation prohibited_content guardrail_intervened",
+        "pause": "pause",
+        "error": "malformed_function_call",
     }
 )
 PROVIDERS: Final = _table(
@@ -38,10 +41,21 @@ PROVIDERS: Final = _table(
 )
 # Frameworks that write their own name where the provider belongs.
 NOT_PROVIDERS: Final = frozenset(
-    "strands-agents microsoft.agent_framework langchain langgraph gcp.vertex.agent vercel unknown".split()
+    [
+        "strands-agents",
+        "microsoft.agent_framework",
+        "langchain",
+        "langgraph",
+        "gcp.vertex.agent",
+        "vercel",
+        "unknown",
+    ]
 )
 MODEL_PROVIDERS: Final = (
-    (("gpt-", "o1", "o3", "o4", "chatgpt", "text-embedding-3", "text-embedding-ada", "davinci", "babbage"), "openai"),
+    (
+        ("gpt-", "o1", "o3", "o4", "chatgpt", "text-embedding-3", "text-embedding-ada", "davinci", "babbage"),
+        "openai",
+    ),
     (("claude",), "anthropic"),
     (("gemini", "gemma"), "gcp.gemini"),
     (("command", "embed-english", "embed-multilingual", "rerank-"), "cohere"),
@@ -50,12 +64,7 @@ MODEL_PROVIDERS: Final = (
     (("deepseek",), "deepseek"),
     (("kimi", "moonshot"), "moonshot_ai"),
 )
-ROLES: Final = {
-    "human": "user",
-    "ai": "assistant",
-    "model": "assistant",
-    "developer": "system",
-    "function": "tool",
+ROLES: Final = messages.ROLES | {
     "tool-response": "tool",
     "tool-call": "assistant",
     "aimessagechunk": "assistant",
