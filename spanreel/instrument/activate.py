@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spanreel.exceptions import SpanreelError
-from spanreel.instrument import guard, recorder, settings, tracing
+from spanreel.instrument import guard, recorder, settings, taps, tracing
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -40,6 +40,7 @@ class Instrumentation:
             if _active is not self:
                 return
             _active = None
+            taps.remove()
             self._recorder.close()
             recorder.install(None)
             guard.reports_to(None)
@@ -105,6 +106,7 @@ def _switch_on(asked: settings.Settings) -> Instrumentation:
     recorder.install(recording)
     guard.reports_to(recording.fault)
     _hook_process()
+    taps.install()
     return Instrumentation(asked, recording)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -10,6 +11,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Status
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtoSpan
 
+from spanreel.instrument.prefixes import Bodies
+from spanreel.wire import attributes as names
 from spanreel.wire.spans import Resource, Scope, Span
 
 _INT64 = 1 << 63
@@ -26,6 +29,40 @@ def request_bytes(spans: Iterable[Span]) -> bytes:
             last = (span.resource, span.scope)
         group.spans.append(_span(span))
     return request.SerializeToString()
+
+
+def with_text(span: Span) -> Span:
+    """The span with its bodies as the convention wants them: a string where they are UTF-8, else bytes."""
+    attributes = dict(span.attributes)
+    for name in (names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY):
+        body = attributes.get(name)
+        if isinstance(body, bytes):
+            attributes[name] = _textual(body)
+    return replace(span, attributes=attributes)
+
+
+def with_base(span: Span, bodies: Bodies) -> Span:
+    """The same, its request given as an earlier one's beginning and the rest, where that saves something."""
+    body = span.attributes.get(names.HTTP_REQUEST_BODY)
+    if not isinstance(body, bytes):
+        return with_text(span)
+    kind = f"{span.attributes.get(names.WIRE_DIALECT)} {span.attributes.get(names.URL_FULL)}"
+    shared = bodies.shared(kind, body)
+    bodies.written(kind, span.span_id, body)
+    if shared is None:
+        return with_text(span)
+    base = {
+        names.HTTP_REQUEST_BODY: body[shared.length :],
+        names.WIRE_REQUEST_BASE: f"{shared.base}:{shared.length}",
+    }
+    return with_text(replace(span, attributes={**span.attributes, **base}))
+
+
+def _textual(body: bytes) -> str | bytes:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body
 
 
 def _group(request: ExportTraceServiceRequest, span: Span) -> ScopeSpans:

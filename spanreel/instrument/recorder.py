@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spanreel.instrument import snapshot, tracing
 from spanreel.instrument.guard import guard, log_once
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 LINGER_S = 0.03
 BATCH = 256
+TICK_S = 1.0  # how often an idle thread looks whether something waits
 MARKER = "capture incomplete"
 
 
 class _Flush(threading.Event):
     """Asks the thread to write what was enqueued before it."""
+
+
+_Item: TypeAlias = "ActiveSpan | Span | _Flush | None"
 
 
 class Recorder:
@@ -74,7 +78,7 @@ class Recorder:
     def open(self, span: ActiveSpan) -> None:
         """Put on file that the span has begun, before this returns."""
         with guard("open record", span):
-            self._channel.write([self._frozen(span, opened=True)])
+            self._keep_now(self._frozen(span, opened=True))
 
     def end(self, span: ActiveSpan, *, durable: bool = False) -> None:
         """The span is over; only the first call counts. `durable`: it is on file before this returns, else within 200 ms."""
@@ -83,7 +87,7 @@ class Recorder:
         span.end_ns = span.end_ns or time.time_ns()
         if durable:
             with guard("durable record", span):
-                self._channel.write([self._frozen(span)])
+                self._keep_now(self._frozen(span))
                 return
         self._enqueue(span)
 
@@ -133,7 +137,7 @@ class Recorder:
     # the exporting thread
 
     def _reset(self) -> None:
-        self._queue: SimpleQueue[ActiveSpan | _Flush | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -143,6 +147,15 @@ class Recorder:
             log_once("closed", "a span ended after recording was switched off and is not kept")
             return
         self._queue.put(span)
+        if self._thread is None:
+            self._start_thread()
+
+    def _keep_now(self, frozen: Span) -> None:
+        if not self._channel.append([frozen]):
+            log_once(
+                "not durable", "a record that must be on file waits in memory: the disk does not take it"
+            )
+        self._queue.put(frozen)  # for the collector, if there is one
         if self._thread is None:
             self._start_thread()
 
@@ -160,17 +173,19 @@ class Recorder:
         while running:
             batch = self._next_batch()
             running = None not in batch
-            spans = [item for item in batch if isinstance(item, ActiveSpan)]
             with guard("writing"):
-                self._write(spans)
+                self._write(batch)
             for item in batch:
                 if isinstance(item, _Flush):
                     item.set()
 
-    def _next_batch(self) -> list[ActiveSpan | _Flush | None]:
+    def _next_batch(self) -> list[_Item]:
         """The next item, and what comes within a moment of it: many small spans share one write."""
-        batch = [self._queue.get()]
-        if isinstance(batch[0], ActiveSpan):
+        try:
+            batch = [self._queue.get(timeout=TICK_S)]
+        except Empty:
+            return []
+        if isinstance(batch[0], (ActiveSpan, Span)):
             self._hurry.wait(LINGER_S)
         self._hurry.clear()
         try:
@@ -180,13 +195,17 @@ class Recorder:
             pass
         return batch
 
-    def _write(self, spans: Sequence[ActiveSpan]) -> None:
+    def _write(self, batch: Sequence[_Item]) -> None:
+        self._channel.retry()
         frozen: list[Span] = []
-        for span in spans:
-            with guard("freezing a span"):
-                frozen.append(self._frozen(span))
-        if frozen:
-            self._channel.write(frozen)
+        for item in batch:
+            if isinstance(item, Span):
+                if self._channel.collected():
+                    self._channel.send([item])
+            elif isinstance(item, ActiveSpan):
+                with guard("freezing a span"):
+                    frozen.append(self._frozen(item))
+        self._channel.send(frozen)
 
     def _frozen(self, span: ActiveSpan, *, opened: bool = False) -> Span:
         return snapshot.frozen(span, self._resource, self._scope, opened=opened)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from spanreel.instrument import http_span
 from spanreel.wire import attributes as names
 from spanreel.wire.spans import Event, Resource, Scope, Span
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 def frozen(span: ActiveSpan, resource: Resource, scope: Scope, *, opened: bool = False) -> Span:
     """The span as it stands: everything it knows, nothing hidden yet."""
     attributes = dict(span.attributes)
+    if span.exchange is not None and not opened:
+        for key, value in http_span.attributes(span.exchange).items():
+            attributes.setdefault(key, value)
     if span.run_id:
         attributes.setdefault(names.RUN_ID, span.run_id)
     if opened:
@@ -23,9 +27,12 @@ def frozen(span: ActiveSpan, resource: Resource, scope: Scope, *, opened: bool =
     message = span.status_message
     if span.error is not None:
         attributes.setdefault(names.ERROR_TYPE, error_type(span.error))
-        message = message or error_text(span.error)
+        text = error_text(span.error)
         if span.exchange is None:
+            message = message or text
             events.append(_exception(span))
+        else:
+            attributes[names.WIRE_ERROR] = text
     return Span(
         trace_id=f"{span.trace_id:032x}",
         span_id=f"{span.span_id:016x}",

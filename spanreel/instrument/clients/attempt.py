@@ -5,8 +5,8 @@ Shared by every client tap. Must not delay the caller: references only.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +30,13 @@ if TYPE_CHECKING:
 
 INFERENCE_KEY = "opentelemetry.genai.client.inference.context"
 """Where opentelemetry-util-genai keeps its mark that a model span is under way (its constant, verbatim)."""
-SUPPRESS_KEYS = ("suppress_instrumentation", otel_context._SUPPRESS_INSTRUMENTATION_KEY)  # the old spelling and the new
+SUPPRESS_KEYS = (
+    "suppress_instrumentation",
+    otel_context._SUPPRESS_INSTRUMENTATION_KEY,
+)  # the old spelling and the new
 _INFERENCES = frozenset({"chat", "generate_content", "text_completion", "embeddings"})
 _busy: ContextVar[bool] = ContextVar("spanreel_busy", default=False)
+_MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
 _clock = time.perf_counter_ns
 
 
@@ -67,7 +71,7 @@ class Attempt:
         attributes: dict[str, Any] = {}
         name = exchange.method
         if not native:
-            model = model_in(exchange.request_body) or recognise.path_model(exchange.url)
+            model = model_in(exchange.request_body) or recognise.request_model(b"", exchange.url)
             name = f"{dialect.operation} {model}" if model else dialect.operation
             attributes[names.OPERATION] = dialect.operation
             attributes[names.PROVIDER] = recognise.provider_of(dialect, host)
@@ -168,7 +172,7 @@ def model_in(body: bytes) -> str | None:
         if place < 0:
             return None
         if place == 0 or body[place - 1 : place] != b"\\":
-            found = recognise.MODEL_AT.match(body, place)
+            found = _MODEL.match(body, place)
             if found:
                 return found[1].decode("utf-8", "replace")
         place = body.rfind(b'"model"', 0, place)
@@ -195,7 +199,9 @@ def _parent(traceparent: str | None) -> tuple[Context, bool]:
 def _span_context(traceparent: str) -> SpanContext | None:
     try:
         _, trace_id, span_id, flags = traceparent.split("-")[:4]
-        named = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags(int(flags, 16)))
+        named = SpanContext(
+            int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags(int(flags, 16))
+        )
     except ValueError:
         return None
     return named if named.is_valid else None
@@ -209,6 +215,3 @@ def _served(answer: ModelAnswer) -> dict[str, Any]:
         names.REPLAY_SOURCE_SPAN: answer.source_span_id,
     }
     return {key: value for key, value in known.items() if value is not None}
-
-
-LaneOf = Callable[[], str]

@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import wrapt
 
 from spanreel.instrument.clients import attempt
+from spanreel.instrument.clients.lanes import lane
 from spanreel.instrument.exchange import Exchange
 from spanreel.instrument.guard import guard
-from spanreel.instrument.threads import lane
 from spanreel.wire import recognise
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ class Tap:
 
     # sync
 
-    def _call(self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(
+        self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         request = args[0] if args else kwargs["request"]
         seen = self._look(request)
         if seen is None:
@@ -175,7 +177,9 @@ class Tap:
                 under_way.ended("complete")
                 return
             under_way.exchange.decode = self._decode
-            response.stream = self._streams.tee(response.stream, under_way)
+            stream = response.stream
+            sync = isinstance(stream, self._module.SyncByteStream)
+            response.stream = (self._streams.tee if sync else self._streams.atee)(stream, under_way)
 
     def _decode(self, encoding: str, chunks: Sequence[bytes]) -> Iterable[bytes]:
         """As the client itself decodes: whichever encodings it was installed with."""
@@ -197,7 +201,7 @@ class Tap:
             extensions={"http_version": b"HTTP/1.1"},
             default_encoding=getattr(client, "_default_encoding", "utf-8"),
         )
-        response.elapsed = datetime.timedelta(microseconds=answer.micros[-1] if answer.micros else 0)
+        response.elapsed = dt.timedelta(microseconds=answer.micros[-1] if answer.micros else 0)
         return response
 
     def _error(self, answer: ModelAnswer, request: Any) -> Exception:
@@ -210,30 +214,18 @@ class Tap:
 class _Streams:
     """The stream classes for one module; they derive from its own, which it checks for."""
 
-    def __init__(self, tee: type[Any], canned: type[Any]) -> None:
+    def __init__(self, tee: type[Any], atee: type[Any], canned: type[Any]) -> None:
         self.tee = tee
+        self.atee = atee
         self.canned = canned
 
 
 def _streams(module: Any) -> _Streams:
-    class Tee(module.SyncByteStream, module.AsyncByteStream):
-        """Hands chunks on and notes them. Iterators, not generators: the client's own stream ends as it would alone."""
-
-        def __init__(self, stream: Any, under_way: Attempt) -> None:
-            self._stream = stream
-            self._under_way = under_way
-            self._inner: Any = None
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.__dict__["_stream"], name)
+    class Tee(_Passing, module.SyncByteStream):
+        """Hands chunks on and notes them."""
 
         def __iter__(self) -> Any:
-            self._inner = iter(self._stream)
-            return _Chunks(self._inner, self)
-
-        def __aiter__(self) -> Any:
-            self._inner = self._stream.__aiter__()
-            return _AsyncChunks(self._inner, self)
+            return _Chunks(iter(self._stream), self)
 
         def close(self) -> None:
             try:
@@ -241,14 +233,17 @@ def _streams(module: Any) -> _Streams:
             finally:
                 self._under_way.ended("closed")
 
+    class AsyncTee(_Passing, module.AsyncByteStream):
+        """The same, awaited."""
+
+        def __aiter__(self) -> Any:
+            return _AsyncChunks(self._stream.__aiter__(), self)
+
         async def aclose(self) -> None:
             try:
                 await self._stream.aclose()
             finally:
                 self._under_way.ended("closed")
-
-        def __del__(self) -> None:
-            self._under_way.ended("dropped")
 
     class Canned(module.SyncByteStream, module.AsyncByteStream):
         """Recorded chunks, with their boundaries, and the error that broke them off if one did."""
@@ -268,7 +263,21 @@ def _streams(module: Any) -> _Streams:
             if self._broken is not None:
                 raise self._broken
 
-    return _Streams(Tee, Canned)
+    return _Streams(Tee, AsyncTee, Canned)
+
+
+class _Passing:
+    """What both tees share. Iterators, not generators: the client's own stream ends as it would alone."""
+
+    def __init__(self, stream: Any, under_way: Attempt) -> None:
+        self._stream = stream
+        self._under_way = under_way
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_stream"], name)
+
+    def __del__(self) -> None:
+        self._under_way.ended("dropped")
 
 
 class _Chunks:
