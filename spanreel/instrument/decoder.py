@@ -76,6 +76,10 @@ TIMES: Final = (dt.datetime, dt.date, dt.time, dt.timedelta)
 _ISO: Final[dict[str, Any]] = {"datetime": dt.datetime, "date": dt.date, "time": dt.time}
 
 
+_NO_EXCEPTIONS: Final = frozenset({"builtins:SystemExit", "asyncio.exceptions:CancelledError"})
+"""Derive from BaseException only, and a tool may raise them."""
+
+
 class _Decoding:
     def __init__(self, packages: frozenset[str]) -> None:
         self._packages = packages | KNOWN_PACKAGES
@@ -137,7 +141,7 @@ class _Decoding:
             of = self.load(str(tree["class"]))
         except BadInput:
             of = RuntimeError
-        if not issubclass(of, Exception) and of is not SystemExit:
+        if not issubclass(of, Exception) and tree["class"] not in _NO_EXCEPTIONS:
             of = RuntimeError
         if class_path(of) != tree["class"]:
             return RuntimeError(message)
