@@ -1,0 +1,1 @@
+"""The two ways in over the network: OTLP over HTTP and over gRPC."""

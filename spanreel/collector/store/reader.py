@@ -1,0 +1,257 @@
+"""Runs, spans and records out of the store.
+
+It must not write spans; it may keep what grouping made of traces that have grown, so that the next reader is faster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from spanreel.collector.store import grouped
+from spanreel.collector.store.contents import Restorer
+from spanreel.collector.store.rows import RECORD_QUERY, record_of
+from spanreel.collector.store.schema import connect_for_writing
+from spanreel.exceptions import AmbiguousRun, StoreError, UnknownRun
+from spanreel.wire.grouping import Run
+from spanreel.wire.records import Record
+from spanreel.wire.spans import Event, Link, Resource, Scope, Span
+
+_LAST: Final = re.compile(r"last(?:~(\d{1,9})|:(\w+))?")
+_FAILED: Final = ("error", "diverged", "incomplete")
+_SPAN_QUERY: Final = (
+    "SELECT lower(hex(span.span_id)), lower(hex(span.parent_span_id)), shape.name, shape.span_kind, span.start_ns, span.end_ns,"
+    " span.status, span.status_message, span.rest, shape.id, shape.attributes, span.attributes, span.events, span.links,"
+    " shape.resource, shape.scope FROM span JOIN shape ON shape.id = span.shape JOIN trace ON trace.id = span.trace"
+    " WHERE trace.trace_id = ? ORDER BY span.start_ns, span.span_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much the store holds. torn_bytes: bytes of spool files that were no whole record."""
+
+    runs: int
+    traces: int
+    spans: int
+    contents: int
+    file_bytes: int
+    torn_bytes: int
+
+
+class Reader:
+    """The reading side of a store. Not for several threads at once.
+
+    Args:
+        connection: open for reading; for an overlay (a copy in memory) for writing too.
+        path: of the store.
+        overlay: the connection is a private copy.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, overlay: bool = False) -> None:
+        self.path = path
+        self.overlay = overlay
+        self._connection = connection
+        self._resources: dict[int, Resource] = {}
+        self._scopes: dict[int, Scope] = {}
+
+    def runs(self) -> list[Run]:
+        """Every run, newest first.
+
+        `len(run.steps)` and `len(run.records)` are known; the items are read when one is looked at, while this reader
+        is open.
+        """
+        with _as_store_errors(self.path):
+            unsaved = self._bring_up_to_date()
+            runs = grouped.listed(self._connection, self.run)
+            if unsaved:
+                fresh = [run for trace in unsaved for run in grouped.runs_of(self._connection, trace)]
+                traces = {run.trace_id for run in fresh}
+                runs = [*fresh, *(run for run in runs if run.trace_id not in traces)]
+                runs.sort(key=lambda run: (run.started_ns, run.run_id), reverse=True)
+            return runs
+
+    def run(self, run_id: str) -> Run:
+        """The run of exactly this id, with records and steps.
+
+        Raises:
+            UnknownRun: there is none.
+        """
+        with _as_store_errors(self.path):
+            for run in self._of_trace(run_id.partition(":")[0]):
+                if run.run_id == run_id:
+                    return run
+        raise UnknownRun(f"there is no run {run_id}", "spanreel runs")
+
+    def resolve(self, name: str) -> Run:
+        """The run that a person means: an id, a unique prefix, an alias (newest wins), last, last~1, last:failed.
+
+        Raises:
+            UnknownRun: nothing fits.
+            AmbiguousRun: several runs begin with the prefix.
+        """
+        runs = self.runs()
+        if not runs:
+            raise UnknownRun(f"the store at {self.path} holds no run yet", "record one: spanreel run -- python your_agent.py")
+        if found := _LAST.fullmatch(name):
+            return self._last(runs, name, found)
+        exact = [run for run in runs if run.run_id == name] or [run for run in runs if run.segment == name][:1]
+        fitting = exact or [run for run in runs if run.run_id.startswith(name.lower())]
+        if not name or not fitting:
+            raise UnknownRun(f"there is no run {name!r}", "spanreel runs")
+        if len(fitting) > 1:
+            ids = ", ".join(run.run_id for run in fitting[:4]) + (", …" if len(fitting) > 4 else "")
+            raise AmbiguousRun(f"{len(fitting)} runs begin with {name}: {ids}", "give more letters")
+        return self.run(fitting[0].run_id)
+
+    def spans(self, trace_id: str) -> list[Span]:
+        """Every span of a trace in order of start, attributes as they were sent.
+
+        Raises:
+            UnknownRun: there is no such trace.
+        """
+        with _as_store_errors(self.path):
+            raw = bytes.fromhex(trace_id) if re.fullmatch("[0-9a-f]{32}", trace_id) else b""
+            restorer = Restorer(self._connection)
+            shapes: dict[int, dict[str, Any]] = {}
+            found = [self._span(trace_id, row, restorer, shapes) for row in self._connection.execute(_SPAN_QUERY, (raw,)).fetchall()]
+        if not found:
+            raise UnknownRun(f"there is no trace {trace_id}", "spanreel runs")
+        return found
+
+    def tail(self, after: int = 0, limit: int = 10_000) -> tuple[int, list[Record]]:
+        """Records in order of arrival, after a position that an earlier call gave; and the new position."""
+        with _as_store_errors(self.path):
+            query = RECORD_QUERY + " WHERE span.id > ? ORDER BY span.id LIMIT ?"
+            found = self._connection.execute(query, (after, limit)).fetchall()
+        return (int(found[-1][0]) if found else after), [record_of(row) for row in found]
+
+    def end(self) -> int:
+        """The position behind the span that arrived last, for `tail`."""
+        with _as_store_errors(self.path):
+            return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM span").fetchone()[0])
+
+    def counts(self) -> Counts:
+        """How much the store holds."""
+        with _as_store_errors(self.path):
+            one = lambda query: int(self._connection.execute(query).fetchone()[0])  # noqa: E731
+            torn = one("SELECT coalesce(sum(torn_bytes), 0) FROM spool") + one(
+                "SELECT coalesce(sum(value), 0) FROM counter WHERE name = 'torn_bytes'"
+            )
+            files = (self.path, self.path.with_name(self.path.name + "-wal"))
+            size = sum(file.stat().st_size for file in files if file.exists())
+            tables = ("trace", "span", "content")
+            traces, spans, contents = (one(f"SELECT count(*) FROM {table}") for table in tables)  # noqa: S608
+        return Counts(len(self.runs()), traces, spans, contents, size, torn)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._connection.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --------------------------------------------------------------------------------------------
+
+    def _last(self, runs: Sequence[Run], name: str, found: re.Match[str]) -> Run:
+        back, state = found.groups()
+        if state is not None:
+            wanted = _FAILED if state == "failed" else (state,)
+            runs = [run for run in runs if run.status in wanted]
+        position = int(back or 0)
+        if position >= len(runs):
+            kind = f"{state} " if state else ""
+            raise UnknownRun(f"{name}: the store holds {len(runs)} {kind}run{'s' * (len(runs) != 1)}", "spanreel runs")
+        return self.run(runs[position].run_id)
+
+    def _of_trace(self, trace_id: str) -> list[Run]:
+        raw = bytes.fromhex(trace_id) if re.fullmatch("[0-9a-f]{32}", trace_id) else b""
+        row = self._connection.execute("SELECT id FROM trace WHERE trace_id = ?", (raw,)).fetchone()
+        return grouped.runs_of(self._connection, int(row[0])) if row else []
+
+    def _bring_up_to_date(self) -> list[int]:
+        """Group traces that have grown and keep the result; gives those that could not be kept."""
+        stale = grouped.outdated(self._connection)
+        if not stale:
+            return []
+        try:
+            connection = self._connection if self.overlay else connect_for_writing(self.path, wait_seconds=0.5)
+        except StoreError:
+            return stale
+        try:
+            for trace in list(stale):
+                connection.execute("BEGIN IMMEDIATE")
+                grouped.store(connection, trace)
+                connection.execute("COMMIT")
+                stale.remove(trace)
+        except sqlite3.OperationalError:  # locked, or read-only: what is left is grouped for this reader only
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        finally:
+            if connection is not self._connection:
+                connection.close()
+        return stale
+
+    def _span(self, trace_id: str, row: tuple[Any, ...], restorer: Restorer, shapes: dict[int, dict[str, Any]]) -> Span:
+        (span_id, parent, name, kind, start, end, status, message, rest, shape, common, own, events, links, resource, scope) = row
+        rare: dict[str, Any] = json.loads(rest) if rest else {}
+        if shape not in shapes:
+            shapes[shape] = restorer.members(common)
+        attributes = dict(shapes[shape])
+        if own:
+            attributes.update(restorer.members(own))
+        for key in rare.get("missing", ()):
+            del attributes[key]
+        return Span(
+            trace_id=trace_id,
+            span_id=span_id,
+            parent_span_id=parent or None,
+            name=name,
+            kind=kind,
+            start_ns=start,
+            end_ns=end,
+            status=status,
+            status_message=message or "",
+            attributes=attributes,
+            events=tuple(Event(name, at, dict(pairs), dropped) for name, at, pairs, dropped in restorer.value(events or "[]")),
+            links=tuple(Link(trace, span, state, dict(pairs), dropped, flags)
+                        for trace, span, state, pairs, dropped, flags in restorer.value(links or "[]")),
+            resource=self._resource(resource, restorer),
+            scope=self._scope(scope, restorer),
+            trace_state=rare.get("ts", ""),
+            flags=rare.get("fl", 0),
+            dropped_attributes=rare.get("da", 0),
+            dropped_events=rare.get("de", 0),
+            dropped_links=rare.get("dl", 0),
+        )  # fmt: skip
+
+    def _resource(self, number: int, restorer: Restorer) -> Resource:
+        if number not in self._resources:
+            query = "SELECT attributes, schema_url FROM resource WHERE id = ?"
+            attributes, url = self._connection.execute(query, (number,)).fetchone()
+            self._resources[number] = Resource(restorer.members(attributes), url)
+        return self._resources[number]
+
+    def _scope(self, number: int, restorer: Restorer) -> Scope:
+        if number not in self._scopes:
+            query = "SELECT name, version, attributes, schema_url FROM scope WHERE id = ?"
+            name, version, attributes, url = self._connection.execute(query, (number,)).fetchone()
+            self._scopes[number] = Scope(name, version, restorer.members(attributes), url)
+        return self._scopes[number]
+
+
+@contextlib.contextmanager
+def _as_store_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"the store at {path} cannot be read ({error})", "sqlite3 FILE 'PRAGMA integrity_check'") from error

@@ -1,0 +1,270 @@
+"""The tables of the store, their migrations, and how a connection to it is opened.
+
+It must not know what a span means. Migrations are numbered and say why they exist; a store written by a later version
+of spanreel is refused, never guessed at. Read with sqlite-utils or Datasette: the views `runs`, `steps`, `spans` and
+`messages` are made for that.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from spanreel.exceptions import StoreError
+from spanreel.location import prepare_folder
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database, Migrations
+
+BUSY_SECONDS: Final = 10.0
+MIGRATION_SET: Final = "spanreel"
+_FIRST: Final = "m0001_spans_runs_and_contents"
+
+_TABLES: Final = """
+CREATE TABLE trace(
+  id INTEGER PRIMARY KEY,
+  trace_id BLOB NOT NULL UNIQUE,            -- 16 bytes; the views show hex
+  stale INTEGER NOT NULL DEFAULT 1);        -- its runs have to be grouped again
+CREATE INDEX trace_stale ON trace(id) WHERE stale;
+CREATE TABLE resource(
+  id INTEGER PRIMARY KEY, attributes TEXT NOT NULL, schema_url TEXT NOT NULL, UNIQUE(attributes, schema_url));
+CREATE TABLE scope(
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, attributes TEXT NOT NULL, schema_url TEXT NOT NULL,
+  UNIQUE(name, version, attributes, schema_url));
+
+-- What many spans have in common: they name a shape and keep only what differs from its attributes.
+CREATE TABLE shape(
+  id INTEGER PRIMARY KEY, resource INTEGER NOT NULL, scope INTEGER NOT NULL, name TEXT NOT NULL, span_kind INTEGER NOT NULL,
+  kind TEXT NOT NULL, emitter TEXT, exchange INTEGER, operation TEXT, provider TEXT, model TEXT, response_model TEXT,
+  finish_reasons TEXT, tool_name TEXT, safety TEXT, agent TEXT, session TEXT, user TEXT, run_id TEXT, dialect TEXT,
+  outcome TEXT, lane TEXT, source TEXT, source_run_id TEXT, attributes TEXT NOT NULL);
+
+CREATE TABLE span(
+  id INTEGER PRIMARY KEY,                   -- order of arrival; `spanreel tail` reads from here on
+  trace INTEGER NOT NULL, span_id BLOB NOT NULL, parent_span_id BLOB, shape INTEGER NOT NULL,
+  start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, open INTEGER, status INTEGER NOT NULL, status_message TEXT,
+  input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER, cache_write_tokens INTEGER,
+  reasoning_tokens INTEGER, cost TEXT, response_id TEXT, tool_call_id TEXT, error_type TEXT, error_message TEXT,
+  http_status INTEGER, body_hash TEXT,
+  rest TEXT,                                -- the rare facts, as JSON
+  attributes TEXT,                          -- those that differ from the shape's, as JSON
+  events TEXT, links TEXT);
+CREATE UNIQUE INDEX span_key ON span(trace, span_id);
+
+-- Every distinct message, tool definition and piece of a body, once.
+CREATE TABLE content(
+  id INTEGER PRIMARY KEY,
+  hash BLOB NOT NULL UNIQUE,                -- SHA-256 of the bytes: 'sha256:' || lower(hex(hash)) is its name everywhere
+  codec INTEGER NOT NULL,                   -- 0 text, 1 bytes, 2 text by zlib, 3 bytes by zlib
+  role INTEGER NOT NULL,                    -- what it was when first seen, see the view messages
+  span INTEGER,                             -- where it was first seen
+  data NOT NULL);
+-- A list is the last node of a chain: one more message is one more row, whatever the length of the history.
+CREATE TABLE node(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, content INTEGER NOT NULL);
+CREATE UNIQUE INDEX node_link ON node(parent, content);
+
+-- What grouping made of a trace; made again when the trace has grown.
+CREATE TABLE run(
+  id INTEGER PRIMARY KEY, trace INTEGER NOT NULL, run_id TEXT NOT NULL UNIQUE, alias TEXT, agent_name TEXT, status TEXT,
+  model TEXT, session TEXT, started_ns INTEGER, ended_ns INTEGER, steps INTEGER, spans INTEGER, input_tokens INTEGER,
+  output_tokens INTEGER, cost TEXT, error TEXT, summary TEXT NOT NULL);
+CREATE INDEX run_trace ON run(trace);
+CREATE INDEX run_started ON run(started_ns);
+CREATE INDEX run_alias ON run(alias) WHERE alias IS NOT NULL;
+CREATE TABLE step(run INTEGER NOT NULL, number INTEGER NOT NULL, span INTEGER NOT NULL, PRIMARY KEY(run, number)) WITHOUT ROWID;
+
+-- How far each spool file has been read; written in the same transaction as its spans.
+CREATE TABLE spool(name TEXT PRIMARY KEY, offset INTEGER NOT NULL, torn_bytes INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+_TIME: Final = "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000000, 'unixepoch') || printf('.%03dZ', {0} / 1000000 % 1000)"
+_DURATION: Final = "CASE WHEN {1} >= {0} THEN round(({1} - {0}) / 1e6, 3) END"
+_VIEWS: Final = f"""
+CREATE VIEW runs AS SELECT
+  run_id, alias, agent_name, status, model, {_TIME.format("started_ns")} AS started_at,
+  {_DURATION.format("started_ns", "ended_ns")} AS duration_ms, steps, spans, input_tokens, output_tokens, cost, session, error
+  FROM run ORDER BY started_ns DESC;
+CREATE VIEW spans AS SELECT
+  lower(hex(trace.trace_id)) AS trace_id, lower(hex(span.span_id)) AS span_id,
+  lower(hex(span.parent_span_id)) AS parent_span_id, shape.name, shape.kind, shape.operation, shape.agent, shape.model,
+  shape.tool_name, {_TIME.format("span.start_ns")} AS started_at,
+  {_DURATION.format("span.start_ns", "span.end_ns")} AS duration_ms,
+  CASE span.status WHEN 1 THEN 'ok' WHEN 2 THEN 'error' ELSE 'unset' END AS status, span.open,
+  span.input_tokens, span.output_tokens, coalesce(span.error_message, span.error_type) AS error, shape.provider,
+  shape.session, shape.emitter, span.response_id, span.tool_call_id, scope.name AS scope,
+  json_extract(resource.attributes, '$."service.name"') AS service, span.attributes, span.events
+  FROM span JOIN trace ON trace.id = span.trace JOIN shape ON shape.id = span.shape
+  JOIN scope ON scope.id = shape.scope JOIN resource ON resource.id = shape.resource;
+CREATE VIEW steps AS SELECT
+  run.run_id, step.number, shape.kind, coalesce(shape.tool_name, shape.model, shape.name) AS what,
+  {_TIME.format("span.start_ns")} AS started_at, {_DURATION.format("span.start_ns", "span.end_ns")} AS duration_ms,
+  span.input_tokens, span.output_tokens, coalesce(span.error_message, span.error_type) AS error,
+  lower(hex(span.span_id)) AS span_id
+  FROM step JOIN run ON run.id = step.run JOIN span ON span.id = step.span JOIN shape ON shape.id = span.shape;
+CREATE VIEW messages AS SELECT
+  'sha256:' || lower(hex(content.hash)) AS content_id, lower(hex(trace.trace_id)) AS trace_id,
+  lower(hex(span.span_id)) AS first_span_id, {_TIME.format("span.start_ns")} AS first_seen_at,
+  CASE content.role WHEN 1 THEN 'input' WHEN 2 THEN 'output' WHEN 3 THEN 'system' WHEN 4 THEN 'tool definition'
+    WHEN 5 THEN 'request body' WHEN 6 THEN 'response body' WHEN 7 THEN 'tool arguments' WHEN 8 THEN 'tool result'
+    ELSE 'attribute' END AS what,
+  CASE WHEN content.codec = 0 AND json_valid(content.data) THEN json_extract(content.data, '$.role') END AS role,
+  CASE WHEN content.codec < 2 THEN content.data END AS content
+  FROM content LEFT JOIN span ON span.id = content.span LEFT JOIN trace ON trace.id = span.trace;
+"""
+
+
+def migrations() -> Migrations:
+    """Every change of the tables, in order."""
+    from sqlite_utils import Migrations
+
+    found = Migrations(MIGRATION_SET)
+
+    @found(name=_FIRST)
+    def first(db: Database) -> None:  # pyright: ignore[reportUnusedFunction]
+        """Spans as rows, runs as what grouping made of them, messages once by content."""
+        for statement in _statements(_TABLES + _VIEWS):
+            db.execute(statement)
+
+    return found
+
+
+def _statements(script: str) -> list[str]:
+    found: list[str] = []
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            found.append(pending)
+            pending = ""
+    return found
+
+
+def connect_for_writing(path: Path, wait_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """A connection that may write; makes the store and brings its tables up to date.
+
+    Raises:
+        StoreError: it is not a store, it is newer than this spanreel, or it cannot be written.
+    """
+    try:
+        prepare_folder(path.parent)
+        _create_private(path)
+        connection = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(path, error) from error
+    try:
+        connection.execute("PRAGMA page_size = 8192")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 2000")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA cache_size = -32768")
+        _migrate(connection, path)
+    except (OSError, sqlite3.Error) as error:
+        connection.close()
+        raise _unusable(path, error) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection that never writes.
+
+    Raises:
+        StoreError: there is no store, it is not one, it is newer than this spanreel, or it cannot be read.
+    """
+    if not path.exists():
+        raise StoreError(f"there is no store at {path}", "record a run first, or name the store with --store")
+    try:
+        connection = _open_read_only(path)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    try:
+        pending = check_version(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise _unusable(path, error) from error
+    except BaseException:
+        connection.close()
+        raise
+    if pending:
+        connection.close()
+        raise StoreError(f"the store at {path} is empty or of an earlier version", "open it once where it can be written")
+    return connection
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> list[str]:
+    """The migrations that the store still lacks.
+
+    Raises:
+        StoreError: it holds tables that are not ours, or migrations that this version does not know.
+    """
+    tables = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    known = [_FIRST]
+    if "_sqlite_migrations" not in tables:
+        if tables:
+            raise StoreError(f"{path} is a SQLite file, but not a spanreel store", "name another file with --store")
+        return known
+    query = "SELECT name FROM _sqlite_migrations WHERE migration_set = ?"
+    applied = {str(row[0]) for row in connection.execute(query, (MIGRATION_SET,))}
+    if applied - set(known):
+        newest = max(applied - set(known))
+        raise StoreError(f"the store at {path} was written by a later spanreel ({newest})", "pip install -U spanreel")
+    if not applied and tables - {"_sqlite_migrations"}:
+        raise StoreError(f"{path} is a SQLite file, but not a spanreel store", "name another file with --store")
+    return [name for name in known if name not in applied]
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if not check_version(connection, path):
+        return
+    from sqlite_utils import Database
+
+    connection.execute("BEGIN IMMEDIATE")  # two processes may find the store missing at the same moment
+    try:
+        if check_version(connection, path):
+            migrations().apply(Database(connection))
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _open_read_only(path: Path) -> sqlite3.Connection:
+    uri = path.absolute().as_uri()
+    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        # In a folder that cannot be written, WAL's shared memory cannot be made: read the file as it stands.
+        connection.close()
+        if os.access(path.parent, os.W_OK) or path.with_name(path.name + "-wal").exists():
+            raise
+        connection = sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None, check_same_thread=False)
+    return connection
+
+
+def _create_private(path: Path) -> None:
+    """The file is there with mode 0600 before SQLite gives it (and its -wal and -shm) the umask's."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
+
+
+def _unusable(path: Path, error: Exception) -> StoreError:
+    text = str(error)
+    if path.is_dir():
+        return StoreError(f"{path} is a folder, not a store", "name a file with --store")
+    if "not a database" in text or "malformed" in text:
+        return StoreError(f"{path} is not a spanreel store ({text})", "name another file with --store")
+    if "locked" in text:
+        return StoreError(f"the store at {path} is locked by another process", "try again when that one is done")
+    return StoreError(f"the store at {path} cannot be opened ({text})", "check that you may read and write its folder")
