@@ -7,7 +7,7 @@ Tool calls that only the model's messages tell of are listed without a number.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from spanreel.replay import conversation
@@ -123,7 +123,8 @@ class _Builder:
         parent_step: int | None = None
         for record in self._ancestors(step.record):
             if record.kind in ("agent", "workflow"):
-                agents.append(record.agent or record.name)
+                name = record.agent or record.name
+                agents += [] if agents and agents[-1] == name else [name]
             number = self.step_of.get(record.span_id)
             if parent_step is None and number is not None and number != step.number:
                 parent_step = number
@@ -140,20 +141,17 @@ class _Builder:
 
     def _content(self, step: Step) -> Content:
         """What the step's spans say together; the bytes of the last attempt before what an SDK made of them."""
-        merged = Content()
         order = [
             *reversed(step.attempts),
             *(member for member in step.members if member not in step.attempts),
         ]
+        told: list[Content] = []
         for span_id in order:
-            span = self.spans.get(span_id)
-            if span is None:
-                continue
-            found = conventions.content(span, self.records.get(span_id))
-            merged = found if merged == Content() else _filled(merged, found)
-            if merged.input is not None and merged.output is not None:
-                break
-        return merged
+            if span := self.spans.get(span_id):
+                told.append(conventions.content(span, self.records.get(span_id)))
+                if told[-1].input is not None and told[-1].output is not None:
+                    break
+        return told[0] if len(told) == 1 else conventions.union(told)
 
     def _tap(self, draft: _Draft) -> conversation.Tapped:
         record = draft.step.record
@@ -202,9 +200,11 @@ class _Builder:
         record, content = draft.step.record, draft.content
         request = draft.tap.request if draft.tap else None
         arguments = conversation.decoded(content.arguments)
+        if request and isinstance(request.arguments, dict) and not isinstance(arguments, dict):
+            arguments = request.arguments
         return ToolCallRecord.model_construct(
             tool_name=record.tool_name or record.name,
-            tool_args=request.arguments if arguments is None and request else arguments,
+            tool_args=arguments,
             result=request.response
             if content.result is None and request and request.answered
             else content.result,
@@ -247,12 +247,10 @@ class _Builder:
         depth = min((len(draft.agents) for draft in spoken), default=0)
         return next((draft for draft in reversed(spoken) if len(draft.agents) == depth), None)
 
-    def _first_words(self) -> str | None:
-        for draft in self.models:
-            for message in draft.content.input or ():
-                if message.get("role") == "user":
-                    return conversation.text([message])
-        return None
+    def _first_words(self) -> Any:
+        """What the first model call was asked; for runs whose root does not tell what they were given."""
+        told = (conversation.asked(draft.content.input) for draft in self.models)
+        return next((words for words in told if words is not None), None)
 
     def _retrieval(self, record: Record) -> KnowledgeRetrieval:
         content = self._of(record)
@@ -334,10 +332,3 @@ def _changed(
     if value == base:
         return None
     return [] if value is None else value
-
-
-def _filled(known: Content, more: Content) -> Content:
-    """The content with its gaps filled from another span of the same call."""
-    names = ("system", "input", "output", "tools", "arguments", "result", "raw_request", "raw_response")
-    gaps = {name: getattr(more, name) for name in names if getattr(known, name) is None}
-    return replace(known, **gaps, parameters={**more.parameters, **known.parameters})

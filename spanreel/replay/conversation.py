@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,6 +64,37 @@ def text(messages: Iterable[Message] | None) -> str | None:
     """What the messages say in words, or None when they say nothing."""
     said = [content for part in parts(messages, "text") if isinstance(content := part.get("content"), str)]
     return "".join(said) if said else None
+
+
+def last_answer(messages: Sequence[Message] | None) -> list[Message]:
+    """The messages after the last one that is not the assistant's."""
+    answer: list[Message] = []
+    for message in reversed(messages or ()):
+        if message.get("role") not in ("assistant", None):
+            break
+        answer.append(message)
+    return answer[::-1]
+
+
+def asked(messages: Sequence[Message] | None) -> Any:
+    """What the user asks here: the messages at the end that are the user's, else those before the first answer.
+
+    Returns:
+        Their text where it is one message of text, else the messages; None where there are none.
+    """
+    users = list(takewhile(_of_user, reversed(messages or ())))[::-1]
+    if not users:
+        said = dropwhile(lambda message: not _of_user(message), messages or ())
+        users = list(takewhile(_of_user, said))
+    if len(users) == 1:
+        kinds = {part.get("type") for part in users[0].get("parts") or () if isinstance(part, dict)}
+        words = text(users)
+        return words if kinds == {"text"} and words is not None else users
+    return users or None
+
+
+def _of_user(message: Message) -> bool:
+    return message.get("role") == "user"
 
 
 def decoded(value: Any) -> Any:

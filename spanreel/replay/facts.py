@@ -50,8 +50,10 @@ def run_facts(run: Run, spans: Mapping[str, Span], content: Callable[[Span, Reco
     if span is None:
         return Facts(notes=ordered)
     said = content(span, root)
-    returned = _value(span.attributes.get(names.RUN_OUTPUT))
-    words = returned if isinstance(returned, str) else conversation.text(said.output)
+    returned = untagged(said.result)
+    words = (
+        returned if isinstance(returned, str) else conversation.text(conversation.last_answer(said.output))
+    )
     return Facts(
         source_run_id=root.source_run_id,
         input=_input(span, said),
@@ -69,14 +71,28 @@ def run_facts(run: Run, spans: Mapping[str, Span], content: Callable[[Span, Reco
 
 
 def _input(span: Span, said: Content) -> Any:
-    given = _value(span.attributes.get(names.RUN_INPUT))
-    if given is not None:
+    """What the run was given: recorded by us, or said to it, or noted by another emitter."""
+    given = untagged(said.arguments)
+    if names.RUN_INPUT in span.attributes and given is not None:
         return given
-    asked = [message for message in said.input or () if message.get("role") != "system"]
-    if len(asked) == 1:
-        words = conversation.text(asked)
-        return asked if words is None else words
-    return asked or None
+    asked = conversation.asked(said.input)
+    return given if asked is None else asked
+
+
+def untagged(tree: Any) -> Any:
+    """A value that instrumentation wrote down with its type (`$type`), as ordinary JSON for people to read."""
+    if isinstance(tree, list):
+        return [untagged(item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if not isinstance(tree.get("$type"), str):
+        return {name: untagged(inner) for name, inner in tree.items()}
+    if tree["$type"] == "exception":
+        return {"error": tree.get("class"), "message": tree.get("message")}
+    if tree["$type"] == "dict" and isinstance(items := tree.get("items"), list):
+        pairs = [pair for pair in items if isinstance(pair, list) and len(pair) == 2]
+        return {str(untagged(name)): untagged(inner) for name, inner in pairs}
+    return untagged(next((tree[name] for name in ("value", "items", "name") if name in tree), None))
 
 
 def _notes(span: Span) -> list[tuple[int, Note]]:

@@ -99,7 +99,7 @@ def from_file(path: str | os.PathLike[str], run_id: str | None = None) -> Replay
 
 def from_spans(spans: Iterable[Any], run_id: str | None = None) -> Replay:
     """A run out of spans in memory; see `Replay.from_spans`."""
-    return _of_spans(wire_spans(spans), run_id, "the spans")
+    return _of_spans(wire_spans(spans), run_id, "the list of spans")
 
 
 def diff(

@@ -25,15 +25,18 @@ STEPS = st.lists(
 
 
 def relations(a: list[ReplayStep], b: list[ReplayStep]) -> list[str]:
+    """The pairs as words."""
     return [f"{pair.relation} {pair.step.name}" for pair in align(a, b)]
 
 
 def mirrored(pair: Pair) -> tuple[Any, ...]:
+    """A pair as the comparison the other way round should tell it."""
     relation = {"added": "removed", "removed": "added"}.get(pair.relation, pair.relation)
     return (pair.b and pair.b.number, pair.a and pair.a.number, relation, pair.similarity)
 
 
 def plain(pair: Pair) -> tuple[Any, ...]:
+    """A pair as plain values."""
     return (pair.a and pair.a.number, pair.b and pair.b.number, pair.relation, pair.similarity)
 
 
