@@ -7,13 +7,13 @@ judges nothing: whether a call matched was decided by `match`. Values only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from spanreel.instrument.responder import ModelRequest, ToolRequest
-from spanreel.replay.match import Consumed, Drift, Matcher, Miss
+from spanreel.replay.match import Consumed, Matcher, Miss
 from spanreel.replay.recording import Effect, ModelEffect, ToolEffect
 from spanreel.replay.timeline import Frozen
 from spanreel.replay.wording import marked, similarity, word_diff
@@ -134,72 +134,6 @@ class DivergenceReport(Frozen):
         return self.model_dump(mode="json", by_alias=True)
 
 
-class Effects(Frozen):
-    """How many model and tool calls were answered, and by whom; `denied`: stopped on their way out."""
-
-    recorded: int = 0
-    live: int = 0
-    stub: int = 0
-    denied: int = 0
-
-
-class Unconsumed(Frozen):
-    """A recorded call that the replayed agent did not make."""
-
-    step: int
-    span_id: str
-    title: str
-
-
-class DriftRecord(Frozen):
-    """A call that was served although it was not the recorded one to the byte; `path`: the first difference."""
-
-    tier: str
-    step: int
-    source_span_id: str
-    path: str | None = None
-    note: str = ""
-
-
-class RunError(Frozen):
-    """The exception that ended the agent; `recorded`: the recorded run ended by the same type."""
-
-    type: str
-    message: str = ""
-    recorded: bool = False
-
-
-class Verdict(Frozen):
-    """What became of a replay.
-
-    Attributes:
-        verdict: exact (byte for byte, or but for ids and order), equivalent, drifted or diverged.
-        first_divergence: the first cause. consequences: calls after it that were not recorded either.
-        status: completed or error, of the agent.
-    """
-
-    schema_: Literal["spanreel.verdict.v1"] = Field(default="spanreel.verdict.v1", alias="schema")
-    run_id: str | None
-    source_run_id: str
-    verdict: Literal["exact", "equivalent", "drifted", "diverged"]
-    effects: Effects
-    first_divergence: DivergenceReport | None = None
-    unconsumed: list[Unconsumed] = Field(default_factory=list[Unconsumed])
-    status: Literal["completed", "error"] = "completed"
-    error: RunError | None = None
-    drift: list[DriftRecord] = Field(default_factory=list[DriftRecord])
-    consequences: list[DivergenceReport] = Field(default_factory=list[DivergenceReport])
-    denied: list[str] = Field(default_factory=list[str])
-    warnings: list[str] = Field(default_factory=list[str])
-
-    @property
-    def exit_code(self) -> int:
-        """0 for exact and equivalent, 4 for a divergence, 1 for a denied effect or an error that is not in the recording."""
-        if self.verdict == "diverged":
-            return 4
-        return 1 if self.effects.denied or (self.error is not None and not self.error.recorded) else 0
-
-
 def report(
     matcher: Matcher, consumed: Consumed, request: ModelRequest | ToolRequest, miss: Miss, code_line: str = ""
 ) -> DivergenceReport:
@@ -243,22 +177,6 @@ def failure(request: ModelRequest | ToolRequest, error: Exception, run_id: str) 
     asked = _asked(request)
     message = f"{asked.title} {_HEADLINES['failed']}: {type(error).__name__}: {error}"
     return DivergenceReport(step=0, kind="failed", asked=asked, message=message, source_run_id=run_id)
-
-
-def unconsumed(effects: Iterable[Effect]) -> list[Unconsumed]:
-    """Recorded calls as a verdict lists them."""
-    return [Unconsumed(step=one.number, span_id=one.span_id, title=one.title) for one in effects]
-
-
-def drift_record(drift: Drift) -> DriftRecord:
-    """A drift as a verdict lists it."""
-    return DriftRecord(
-        tier=drift.tier,
-        step=drift.step,
-        source_span_id=drift.source_span_id,
-        path=drift.path,
-        note=drift.note,
-    )
 
 
 def next_commands(source_run_id: str, run_id: str | None = None) -> list[str]:

@@ -14,6 +14,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from spanreel.exceptions import NotReplayable
 from spanreel.replay import answer
@@ -40,6 +41,7 @@ class ModelEffect:
     body: bytes
     answers: tuple[Answer, ...]
     model: str | None = None
+    provider: str | None = None
     lane: str = "0"
     within: tuple[str, ...] = ()
 
@@ -169,6 +171,7 @@ class _Reading:
         if body is None or names.WIRE_REQUEST_BASE in first.attributes:
             raise _missing(self.run, first, names.HTTP_REQUEST_BODY)
         dialect = str(first.attributes[names.WIRE_DIALECT])
+        url = str(first.attributes.get(names.URL_FULL, ""))
         answers = tuple(self._answer(dialect, body, span) for span in attempts)
         if not self.faithful and _succeeded(answers[-1]):
             answers = answers[-1:]
@@ -178,10 +181,11 @@ class _Reading:
             run_id=self.run.run_id,
             span_id=first.span_id,
             dialect=dialect,
-            path=recognise.path_of(str(first.attributes.get(names.URL_FULL, ""))),
+            path=recognise.path_of(url),
             body=body,
             answers=answers,
-            model=recognise.request_model(body),
+            model=recognise.request_model(body, url),
+            provider=_provider(dialect, url),
             lane=str(first.attributes.get(names.WIRE_LANE, "0")),
             within=tuple(self._tools_around(first)),
         )
@@ -256,6 +260,11 @@ def _resend(span: Span) -> int:
 
 def _succeeded(last: Answer) -> bool:
     return 200 <= last.status < 400
+
+
+def _provider(dialect: str, url: str) -> str | None:
+    known = recognise.by_name(dialect)
+    return recognise.provider_of(known, urlsplit(url).hostname or "") if known else None
 
 
 def _json(value: Value) -> Any:
