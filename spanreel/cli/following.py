@@ -28,8 +28,7 @@ def follow(
     from spanreel.collector.store import open_reader
 
     path = resolve_store(store)
-    seen, printed = 0, 0
-    begun = everything
+    seen, printed = 0 if everything else _end(path), 0
     note(f"following {path}; stop with Ctrl-C")
     while True:
         if _is_there(path):
@@ -37,16 +36,24 @@ def follow(
                 seen, records = reader.tail(seen)
         else:
             records = []
-        for record in records if begun else ():
+        for record in records:
             _print(record, json)
             printed += 1
             if printed == count:
                 return
-        begun = True
         sys.stdout.flush()
         if deadline is not None and time.monotonic() >= deadline:
             return
         time.sleep(PAUSE if deadline is None else max(0.0, min(PAUSE, deadline - time.monotonic())))
+
+
+def _end(path: Path) -> int:
+    from spanreel.collector.store import open_reader
+
+    if not _is_there(path):
+        return 0
+    with open_reader(path) as reader:
+        return reader.end()
 
 
 def _is_there(path: Path) -> bool:

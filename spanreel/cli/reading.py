@@ -95,7 +95,9 @@ def show(
     draw(*tree.header(found, width), "")
     draw(*tree.lines(found, width, full) if found.steps else ["  no model or tool call was recorded"])
     if found.content is not None:
-        draw("", Text("answer", style="bold"), Padding(Text(clean(found.content)), (0, 0, 0, 2)))
+        draw(
+            "", Text("answer", style="bold"), Padding(Text(clean(found.content)), (0, 0, 0, 2), expand=False)
+        )
 
 
 def timeline(run: Run = "last", json: Json = False, store: Store = None) -> None:

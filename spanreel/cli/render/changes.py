@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
@@ -69,7 +68,8 @@ def totals(found: ReplayComparison, width: int) -> Table:
             ],
         ),
     ]
-    return drawn([each for each in columns if each.title != "cost" or any(run.cost for run in runs)], width)
+    told = {"cost": any(run.cost for run in runs), "model": runs[0].model != runs[1].model}
+    return drawn([each for each in columns if told.get(each.title, True)], width)
 
 
 def _signed(number: float | None, said: str) -> Text:
@@ -79,10 +79,9 @@ def _signed(number: float | None, said: str) -> Text:
 
 
 def _cost(difference: str | None) -> Text:
-    return _signed(
-        None if difference is None else float(Decimal(difference)),
-        cost_text((difference or "").lstrip("-")),
-    )
+    if difference is None:
+        return text("–", DIM)
+    return _signed(float(difference), cost_text(difference.lstrip("-")))
 
 
 def divergence(found: ReplayComparison, marked: bool) -> Iterator[Text | Padding]:
@@ -141,7 +140,7 @@ def _pair(pair: Pair, width: int) -> Text:
     return line
 
 
-def tool_calls(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text]:
+def tool_calls(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text | Padding]:
     """Tool calls added, removed, reordered, and changed with the words that changed."""
     calls = found.tool_calls_diff
     counted = [
@@ -170,7 +169,7 @@ def _call(call: ToolCallRecord, mark: str, style: str, width: int) -> Text:
     return Text(truncated(f"  {mark} {said}", width), style=style, no_wrap=True)
 
 
-def _changed(change: ChangedCall, marked: bool) -> Iterator[Text]:
+def _changed(change: ChangedCall, marked: bool) -> Iterator[Text | Padding]:
     yield Text.assemble(("  ~ ", DOUBT), words.flat(change.b.tool_name))
     for name, one, other in (
         ("arguments", change.a.tool_args, change.b.tool_args),
@@ -178,7 +177,8 @@ def _changed(change: ChangedCall, marked: bool) -> Iterator[Text]:
         ("error", change.a.error, change.b.error),
     ):
         if one != other:
-            yield Text.assemble((f"    {name}: ", DIM), between(one, other, marked))
+            said = Text.assemble((f"{name}: ", DIM), between(one, other, marked))
+            yield Padding(said, (0, 0, 0, 4), expand=False)
 
 
 def answers(found: ReplayComparison, marked: bool) -> Iterator[Text | Padding]:
@@ -213,4 +213,4 @@ def _written(found: Any) -> str:
 
 
 def _indented(line: Text) -> Iterator[Padding]:
-    yield Padding(line, (0, 0, 0, 2))
+    yield Padding(line, (0, 0, 0, 2), expand=False)

@@ -92,48 +92,62 @@ def nodes(run: Replay) -> list[Node]:
 
 def lines(run: Replay, width: int, full: bool = False) -> Iterator[Text]:
     """The tree, one text a line; `full` adds whole messages, arguments and results."""
-    digits = len(str(max((step.number or 0 for step in run.steps), default=0)))
+    drawing = _Drawing(
+        width,
+        full,
+        digits=max([1, *(len(str(step.number)) for step in run.steps)]),
+        tokens=max([0, *(len(_counted(step)) for step in run.steps)]),
+        times=max([0, *(len(duration_text(step.duration)) for step in run.steps)]),
+    )
     found = nodes(run)
     for position, node in enumerate(found):
-        yield from _branch(node, "", position == len(found) - 1, digits, width, full)
+        yield from drawing.branch(node, "", position == len(found) - 1)
 
 
-def _branch(node: Node, indent: str, last: bool, digits: int, width: int, full: bool) -> Iterator[Text]:
-    guide = indent + ("└─ " if last else "├─ ")
-    below = indent + ("   " if last else "│  ")
-    if node.step is None:
-        yield Text.assemble((guide, DIM), text(node.name, NAME), no_wrap=True)
-    else:
-        yield _line(node.step, guide, digits, width)
-        inner = below + ("│  " if node.children else "   ")
-        if node.step.error:
-            yield Text.assemble(
-                (inner, DIM),
-                text(truncated("error: " + words.flat(node.step.error), width - len(inner)), BAD),
-            )
-        if full:
-            yield from _details(node.step, inner)
-    for position, child in enumerate(node.children):
-        yield from _branch(child, below, position == len(node.children) - 1, digits, width, full)
-
-
-def _line(step: ReplayStep, guide: str, digits: int, width: int) -> Text:
-    right = _measures(step)
-    number = "·" if step.number is None else str(step.number)
-    left = Text.assemble((guide, DIM), (f"{number:>{digits}} ", DIM), summary(step), no_wrap=True)
-    room = width - len(right) - 2
-    left.truncate(room, overflow="ellipsis", pad=True)
-    return Text.assemble(left, "  ", (right, DIM), no_wrap=True)
-
-
-def _measures(step: ReplayStep) -> str:
+def _counted(step: ReplayStep) -> str:
     tokens = step.tokens
-    counted = (
-        f"{count_text(tokens.input_tokens)}→{count_text(tokens.output_tokens)}"
-        if tokens.total_tokens is not None
-        else ""
-    )
-    return f"{counted:>11} {duration_text(step.duration):>7}"
+    if tokens.total_tokens is None:
+        return ""
+    return f"{count_text(tokens.input_tokens)}→{count_text(tokens.output_tokens)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """How wide the tree and its columns are."""
+
+    width: int
+    full: bool
+    digits: int
+    tokens: int
+    times: int
+
+    def branch(self, node: Node, indent: str, last: bool) -> Iterator[Text]:
+        guide = indent + ("└─ " if last else "├─ ")
+        below = indent + ("   " if last else "│  ")
+        if node.step is None:
+            yield Text.assemble((guide, DIM), text(node.name, NAME), no_wrap=True)
+        else:
+            yield self._line(node.step, guide)
+            yield from self._below(
+                node.step, below + ("│" if node.children else " ") + " " * (self.digits + 1)
+            )
+        for position, child in enumerate(node.children):
+            yield from self.branch(child, below, position == len(node.children) - 1)
+
+    def _line(self, step: ReplayStep, guide: str) -> Text:
+        tokens = f"{_counted(step):>{self.tokens}}  " if self.tokens else ""
+        right = tokens + f"{duration_text(step.duration):>{self.times}}"
+        number = "·" if step.number is None else str(step.number)
+        left = Text.assemble((guide, DIM), (f"{number:>{self.digits}} ", DIM), summary(step), no_wrap=True)
+        left.truncate(max(10, self.width - len(right) - 2), overflow="ellipsis", pad=True)
+        return Text.assemble(left, "  ", (right, DIM), no_wrap=True)
+
+    def _below(self, step: ReplayStep, indent: str) -> Iterator[Text]:
+        if step.error:
+            said = truncated(f"error: {words.flat(step.error)}", self.width - len(indent))
+            yield Text.assemble((indent, DIM), text(said, BAD))
+        if self.full:
+            yield from _details(step, indent)
 
 
 def summary(step: ReplayStep) -> Text:
@@ -204,12 +218,21 @@ def _details(step: ReplayStep, indent: str) -> Iterator[Text]:
 
 
 def _said(parts: Any) -> Any:
-    """The parts as text where they are nothing but text."""
-    if isinstance(parts, list) and all(
-        isinstance(part, dict) and part.get("type") == "text" for part in parts
-    ):
-        return "\n".join(str(part.get("content", "")) for part in parts)
-    return parts
+    """The parts of a message as a person reads them, one below the other."""
+    if not isinstance(parts, list):
+        return parts
+    return "\n".join(_part(part) for part in parts)
+
+
+def _part(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in ("text", "reasoning") and isinstance(part.get("content"), str):
+        return part["content"] if kind == "text" else f"(reasoning) {part['content']}"
+    if kind == "tool_call":
+        return f"asks for {words.call(str(part.get('name')), part.get('arguments'))}"
+    if kind == "tool_call_response":
+        return f"result: {words.flat(part.get('response', part.get('result')))}"
+    return json.dumps(part, ensure_ascii=False, default=str)
 
 
 def _block(name: str, found: Any, indent: str) -> Iterator[Text]:

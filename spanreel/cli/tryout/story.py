@@ -174,7 +174,7 @@ class Story:
             self.wrong.append("the replay made the refund again")
         else:
             said = "refunds.txt still has its one line: the refund was not made again."
-            console().print(Padding(Text(said, style="dim"), (0, 0, 0, 3)))
+            console().print(Padding(Text(said, style="dim"), (0, 0, 0, 3), expand=False))
 
     def _check_change(self, first: RunSummary, second: RunSummary) -> None:
         from spanreel.replay.load import diff
@@ -209,7 +209,7 @@ class Story:
         done = self._run(command.split(), out.width, out.is_terminal)
         for said in (done.stdout, done.stderr):
             if said.strip():
-                out.print(Padding(Text.from_ansi(said.rstrip("\n")), (0, 0, 0, 3)))
+                out.print(Padding(Text.from_ansi(said.rstrip("\n")), (0, 0, 0, 3), expand=False))
         if self.pause:
             time.sleep(PAUSE)
         if done.returncode:
