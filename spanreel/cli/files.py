@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from spanreel.cli.objects import ImportedFile
+    from spanreel.wire.spans import Span
 
 SUFFIXES = (".json", ".jsonl", ".pb", ".json.gz", ".jsonl.gz", ".pb.gz")
+WHOLE = 256 * 1024 * 1024  # bytes up to which a file is held in memory rather than read twice
 LONG = 4 * 1024 * 1024  # bytes from which on a file is worth a progress bar
 
 
@@ -42,20 +44,20 @@ def import_(
     from spanreel.cli.words import plural
     from spanreel.location import resolve_store
 
-    found = list(_files(paths))
     path = resolve_store(store)
-    done = [_imported(file, path) for file in found]
+    done: list[ImportedFile] = []
+    for file in list(_files(paths)):
+        done.append(_imported(file, path))
+        if not json:
+            say(f"{file}: {plural(done[-1].spans, 'span')}, {done[-1].new} new, {done[-1].known} known")
     if json:
         say_json(Imported(store=str(path), files=done).to_json(indent=2))
         return
-    for file in done:
-        say(f"{file.path}: {plural(file.spans, 'span')}, {file.new} new, {file.known} known")
     if len(done) > 1:
         say(
-            f"{len(done)} files: {plural(sum(file.spans for file in done), 'span')}, {sum(file.new for file in done)} new"
+            f"{len(done)} files: {plural(sum(one.spans for one in done), 'span')}, {sum(one.new for one in done)} new"
         )
-    if any(file.new for file in done):
-        note("next: spanreel runs")
+    note("next: spanreel runs")
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
@@ -73,16 +75,27 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 
 def _imported(file: Path, store: Path) -> ImportedFile:
     from spanreel.cli.objects import ImportedFile
-    from spanreel.collector import files
     from spanreel.collector.store import open_writer
 
     spans = new = 0
-    with _Bar(file) as bar, open_writer(store) as writer:
-        for batch in files.read(file, bar.reached):
-            added = writer.add(batch)
+    with open_writer(store) as writer:
+        for batch in _batches(file):
+            new += writer.add(batch).new
             spans += len(batch)
-            new += added.new
     return ImportedFile(path=str(file), spans=spans, new=new, known=spans - new)
+
+
+def _batches(file: Path) -> Iterator[list[Span]]:
+    """The spans of a file, read to its end before the first is given, so that a broken file leaves nothing behind."""
+    from spanreel.collector import files
+
+    with _Bar(file) as bar:
+        if file.stat().st_size <= WHOLE:
+            yield [span for batch in files.read(file, bar.reached) for span in batch]
+            return
+        for _ in files.read(file, bar.reached):
+            pass
+        yield from files.read(file, bar.reached)
 
 
 class _Bar:
@@ -131,19 +144,18 @@ def export(
     from spanreel.collector import files
     from spanreel.collector.store import open_reader
     from spanreel.location import resolve_store
+    from spanreel.wire import otlp
 
     with open_reader(resolve_store(store)) as reader:
         found = reader.resolve(run)
         inside = {record.span_id for record in found.records}
         spans = [span for span in reader.spans(found.trace_id) if span.span_id in inside]
-    try:
-        files.write_jsonl(spans, output or sys.stdout.buffer)
-    except OSError as error:
-        raise SpanreelError(
-            f"{output} cannot be written ({error.strerror})", "name another file with -o"
-        ) from error
     if output:
-        note(f"{output}: {plural(len(spans), 'span')} of run {found.run_id}")
+        number = files.write_jsonl(spans, output)
+        note(f"{output}: {plural(number, 'span')} of run {found.run_id}")
+        return
+    for span in sorted(spans, key=lambda span: (span.start_ns, span.span_id)):
+        say_json(otlp.encode_line(span))
 
 
 def rm(
@@ -166,13 +178,19 @@ def rm(
     path = resolve_store(store)
     with open_reader(path) as reader:
         found = {run.run_id: run for run in (reader.resolve(name) for name in runs)}
-    for run in found.values():
-        note(f"{run.run_id}  {run.agent_name}  {plural(len(run.records), 'span')}")
+        for run in found.values():
+            note(f"{run.run_id}  {run.agent_name}  {plural(len(run.records), 'span')}")
+        traces = {run.trace_id for run in found.values()}
+        others = [run.run_id for run in reader.runs() if run.trace_id in traces and run.run_id not in found]
+    if others:
+        raise SpanreelError(
+            "nothing was deleted: other runs are in the same trace", f"name them too: {' '.join(others)}"
+        )
     if not yes:
         if not sys.stdin.isatty():
             raise SpanreelError("nothing was deleted: there is nobody to ask", "add --yes")
         typer.confirm(f"delete {plural(len(found), 'run')}?", abort=True, err=True)
     with open_writer(path) as writer:
-        for run in found.values():
-            writer.delete(run)
+        for trace in traces:
+            writer.delete(trace)
     say(f"deleted {plural(len(found), 'run')}")

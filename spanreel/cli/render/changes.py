@@ -101,6 +101,7 @@ def divergence(found: ReplayComparison, marked: bool) -> Iterator[Text | Padding
         (where, NAME),
         f" ({words.flat(first.name)}): ",
         words.flat(first.what),
+        (f"  {first.path}" if first.path else "", DIM),
     )
     if first.path is not None:
         yield from _indented(between(first.a, first.b, marked))
