@@ -6,15 +6,12 @@ import atexit
 import os
 import threading
 from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spanreel.exceptions import SpanreelError
-from spanreel.instrument import guard, recorder, settings, taps, tracing
+from spanreel.instrument import frameworks, guard, recorder, runs, settings, taps, threads, tracing
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
-
     from spanreel.instrument.recorder import Recorder
 
 _lock = threading.RLock()
@@ -41,6 +38,9 @@ class Instrumentation:
                 return
             _active = None
             taps.remove()
+            frameworks.uninstall()
+            threads.uninstall()
+            runs.uninstall()
             self._recorder.close()
             recorder.install(None)
             guard.reports_to(None)
@@ -99,7 +99,7 @@ def _switch_on(asked: settings.Settings) -> Instrumentation:
         names.SERVICE_NAME: asked.service_name or "unknown_service",
         names.PROCESS_PID: os.getpid(),
     }
-    starter = tracing.SpanStarter(None, _orphan_context)
+    starter = tracing.SpanStarter(None, runs.process_context)
     recording = recorder.Recorder(
         starter, Channel(asked.store), Resource(values), Scope(names.SCOPE, __version__)
     )
@@ -107,15 +107,10 @@ def _switch_on(asked: settings.Settings) -> Instrumentation:
     guard.reports_to(recording.fault)
     _hook_process()
     taps.install()
+    frameworks.install()
+    threads.install()
+    runs.install()
     return Instrumentation(asked, recording)
-
-
-def _orphan_context() -> Context | None:
-    try:
-        runs = import_module("spanreel.instrument.runs")
-    except ImportError:
-        return None
-    return runs.process_context()
 
 
 def _hook_process() -> None:

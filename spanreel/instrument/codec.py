@@ -26,6 +26,7 @@ __all__ = [
     "EXACT",
     "OPAQUE",
     "TAG",
+    "TEXT",
     "class_path",
     "decode",
     "encode",
@@ -38,6 +39,7 @@ __all__ = [
 
 EXACT: Final = "exact"
 OPAQUE: Final = "opaque"
+TEXT: Final = "text"
 
 _DEEPEST: Final = 60
 _PLAIN: Final = (bool, type(None))
@@ -45,6 +47,7 @@ _INT_BITS: Final = (
     64  # longer integers are written as hex: other JSON readers round them, and Python limits their digits
 )
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_LOCAL_EXCEPTION = re.compile(rf'"\{TAG}"\s*:\s*"exception"\s*,\s*"class"\s*:\s*"[^"]*<locals>')
 _OPAQUE_NODE = re.compile(rf'"\{TAG}"\s*:\s*"{OPAQUE}"')
 
 
@@ -60,8 +63,10 @@ def encode_returned(value: Any) -> str:
 
 
 def fidelity(text: str) -> str:
-    """`exact` when decoding gives back an equal value of the same type, else `opaque`."""
-    return OPAQUE if _OPAQUE_NODE.search(text) else EXACT
+    """`exact`: decoding gives back an equal value of the same type; `text`: an exception with its text; else `opaque`."""
+    if _OPAQUE_NODE.search(text):
+        return OPAQUE
+    return TEXT if _LOCAL_EXCEPTION.search(text) else EXACT
 
 
 def plain(value: Any) -> Any:
@@ -142,6 +147,8 @@ def _typed(value: Any, of: type, depth: int) -> Any:
         return {TAG: "text", "class": path, "value": str(value)}
     if of is complex:
         return {TAG: "complex", "value": str(value)}
+    if "<locals>" in path and not isinstance(value, BaseException):  # nobody could find this class again
+        return _opaque(_contents(value), depth, path)
     if isinstance(value, Enum):
         return {TAG: "enum", "class": path, "name": value.name}
     if isinstance(value, BaseException):
@@ -204,9 +211,14 @@ def _time(value: Any, of: type) -> Any:
     return tree
 
 
-def _opaque(value: Any, depth: int) -> Any:
+def _contents(value: Any) -> Any:
+    """What a model or a dataclass holds."""
+    return dict(vars(value)) if hasattr(value, "model_dump") or dataclasses.is_dataclass(value) else value
+
+
+def _opaque(value: Any, depth: int, path: str = "") -> Any:
     """Text, or the plain contents of a subclass of str, dict or list. Addresses go: they differ in every process."""
-    tree: dict[str, Any] = {TAG: OPAQUE, "class": class_path(type(value))}
+    tree: dict[str, Any] = {TAG: OPAQUE, "class": path or class_path(type(value))}
     try:
         if depth <= _DEEPEST and isinstance(value, (str, int, float, Mapping, list, tuple)):
             tree["value"] = _encode(_base(value), depth + 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,7 @@ FUNCTION: Final = "function"
 PROCESS: Final = "process"
 ROOT_KEY = otel_context.create_key("spanreel-root")
 SPAN_KEY = otel_context.create_key("spanreel-span")
+TOOL_KEY = otel_context.create_key("spanreel-tool")  # the tool in flight; an agent inside it begins anew
 
 _NAME_KEYS = {AGENT: names.AGENT_NAME, WORKFLOW: names.WORKFLOW_NAME}
 _last_root: ContextVar[ActiveSpan | None] = ContextVar("spanreel-last-root", default=None)
@@ -49,6 +51,10 @@ class Invocation:
     span: ActiveSpan
     context: Context
     root: bool
+
+    def body(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The agent's own code: an agent always runs, in a replay too."""
+        return function(*args, **kwargs)
 
     def end(self, output: Any = ABSENT, error: BaseException | None = None) -> None:
         """It is over: with what it gave, or with the exception that ended it."""
@@ -92,6 +98,7 @@ def begin(
             values[names.RUN_INPUT] = codec.encode(inputs)
         span = recording.start(f"{operation} {name}", names.KIND_INTERNAL, values, context=context, root=True)
         inside = otel_context.set_value(SPAN_KEY, span, span.context)
+        inside = otel_context.set_value(TOOL_KEY, None, inside)
         if root:
             span.run_id = alias or f"{span.trace_id:032x}"
             inside = otel_context.set_value(RUN_KEY, span.run_id, inside)
@@ -99,6 +106,11 @@ def begin(
             recording.open(span)
         return Invocation(span, inside, root)
     return None
+
+
+def in_run() -> bool:
+    """Whether a run is under way in this context."""
+    return otel_context.get_current().get(RUN_KEY) is not None
 
 
 def current_span() -> ActiveSpan | None:

@@ -76,9 +76,10 @@ def uninstall() -> None:
         ended, _root = _root, None
     if ended is None or ended.span.generation != tracing.generation:
         return
+    error = None
     with guard("ending the process's run", ended.span):
-        code = 0 if _exit_code is None else _exit_code if isinstance(_exit_code, int) else 1
         error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+        code = 0 if _exit_code is None else _exit_code if isinstance(_exit_code, int) else 1
         if _exit_code is not None or error is not None:
             ended.span.attributes[names.PROCESS_EXIT] = code if error is None else 1
         if code:

@@ -44,6 +44,10 @@ class Stepped(Protocol):
     @property
     def context(self) -> Context: ...
 
+    def body(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The generator to step through: the function's own, or one that says what was recorded."""
+        ...
+
     def end(self, output: Any = ..., error: BaseException | None = None) -> None:
         """Called once, with the items that were yielded, and the exception that ended it, if one did."""
         ...
@@ -58,7 +62,7 @@ def generator(function: Callable[..., Any], begin: Begin) -> Callable[..., Gener
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         started = begin(args, kwargs)
-        inner = function(*args, **kwargs)
+        inner = started.body(function, args, kwargs) if started else function(*args, **kwargs)
         if started is None:
             return (yield from inner)
         held, items = Held(started.context), list[Any]()
@@ -94,7 +98,7 @@ def async_generator(function: Callable[..., Any], begin: Begin) -> Callable[...,
 
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         started = begin(args, kwargs)
-        inner = function(*args, **kwargs)
+        inner = started.body(function, args, kwargs) if started else function(*args, **kwargs)
         held = Held(started.context) if started else nullcontext()
         items = list[Any]()
         step: Callable[[], Any] = partial(anext, inner)
