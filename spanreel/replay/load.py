@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,8 +43,8 @@ def load(run: str = "last", store: str | os.PathLike[str] | None = None) -> Repl
         return build(found, reader.spans(found.trace_id), price)
 
 
-def summaries(store: str | os.PathLike[str] | None = None) -> list[RunSummary]:
-    """The runs of a store, newest first.
+def summaries(store: str | os.PathLike[str] | None = None, limit: int | None = None) -> list[RunSummary]:
+    """The runs of a store, newest first, at most `limit` of them: each costs a look at its steps.
 
     Raises:
         StoreError: the store cannot be read.
@@ -51,7 +52,7 @@ def summaries(store: str | os.PathLike[str] | None = None) -> list[RunSummary]:
     from spanreel.collector.store import open_reader
 
     with open_reader(resolve_store(store)) as reader:
-        return [summary(run) for run in reader.runs()]
+        return [summary(run) for run in islice(reader.runs(), limit)]
 
 
 def summary(run: Run) -> RunSummary:
