@@ -63,9 +63,14 @@ def replaying(
 
     Args:
         run: its name in the store, the path of a recording file, a `Replay`, or a `Recording`.
-        models, tools: "recorded".
+        models: who answers model calls; "recorded".
+        tools: who answers tool calls; "recorded".
         match: "structural", or "strict" for byte-equal JSON only.
-        at, overrides, allow_tools, budget, on_miss: not in this version.
+        at: not in this version.
+        overrides: not in this version.
+        allow_tools: not in this version.
+        budget: not in this version.
+        on_miss: "raise".
         store: where the run is, and where the replay is recorded; default: the project's.
 
     Raises:
@@ -172,6 +177,12 @@ class Execution:
     ) -> None:
         self.__exit__(kind, error, trace)
 
+    def abandon(self) -> None:
+        """Nothing was run: give everything back, and judge nothing."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
     def _unfinished(self, error: BaseException | None) -> Divergence | None:
         """Recorded calls that an agent left out although nothing stopped it."""
         first = self.verdict.first_divergence
@@ -223,10 +234,9 @@ def _recording(
 
 
 def _redact(body: bytes) -> bytes:
-    """As the recording's own secrets were blanked."""
-    active = activate.active()
-    redactor = active.redactor if active else Redactor()
-    return redactor.body(body)[0]
+    """As the recording's own secrets were blanked: by the built-in patterns, and by what this process was given."""
+    active = activate._active
+    return Redactor(custom=active.settings.redact if active else None).body(body)[0]
 
 
 def _collector_ports(store: os.PathLike[str]) -> tuple[int, ...]:

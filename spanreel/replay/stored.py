@@ -41,6 +41,7 @@ def stored(
 
     Args:
         run: its name in the store (id, prefix, alias, `last`, …), or the path of a file of spans, or `file#run`.
+        store: where it is, if it is not a file; default: the project's.
         whole_process: take in every run that the same process recorded, as running its command again makes them all;
             default: where the run is to be run again as a process.
 

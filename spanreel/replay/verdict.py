@@ -98,8 +98,13 @@ def judge(
     another divergence, a denied effect, or an error that the recording does not have.
 
     Args:
+        recording: what was played.
+        run_id: of the replay's own run.
         served: how many calls were answered from the recording.
+        divergences: in order.
         left: recorded calls that nothing asked for.
+        drift: of the calls that were answered.
+        denied: what was stopped on its way out.
         error: what ended the agent, if it was no signal of ours.
     """
     ended = _run_error(error, recording)

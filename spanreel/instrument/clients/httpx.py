@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spanreel.instrument.responder import ModelAnswer
     from spanreel.wire.dialect import Dialect
 
+PATIENCE_S = 30.0  # a replayed call waits this long for the cancellation that ended the recorded one
 MODULES = ("httpx", "httpx2")
 POINTS = ("_send_handling_auth", "send")  # private, then its public caller should it be renamed
 
@@ -123,6 +124,8 @@ class Tap:
             for hook in client.event_hooks["request"]:
                 await hook(request)
             await checkpoint()  # one scheduling point, so that tasks interleave as they plausibly did
+            if not answer.status:
+                await _cut_short(answer)
             response = self._response(answer, client, request)
             self._tee(response, under_way)
             for hook in client.event_hooks["response"]:
@@ -183,12 +186,14 @@ class Tap:
 
     def _decode(self, encoding: str, chunks: Sequence[bytes]) -> Iterable[bytes]:
         """As the client itself decodes: whichever encodings it was installed with."""
-        stream = self._streams.canned(chunks, None)
+        stream = self._streams.canned(chunks)
         return self._module.Response(200, headers={"content-encoding": encoding}, stream=stream).iter_bytes()
 
     def _response(self, answer: ModelAnswer, client: Any, request: Any) -> Any:
         """The recorded answer as this module's own response, or its own exception."""
         if not answer.status:
+            if answer.at_cut is not None:
+                answer.at_cut()
             raise self._error(answer, request)
         broken = self._error(answer, request) if answer.outcome == "error" else None
         encoded = any(name.lower() == "content-encoding" for name, _ in answer.headers)
@@ -196,7 +201,7 @@ class Tap:
         response = self._module.Response(
             answer.status,
             headers=[(name, value) for name, value in answer.headers if name.lower() not in drop],
-            stream=self._streams.canned(answer.chunks, broken),
+            stream=self._streams.canned(answer.chunks, broken, answer),
             request=request,
             extensions={"http_version": b"HTTP/1.1"},
             default_encoding=getattr(client, "_default_encoding", "utf-8"),
@@ -209,6 +214,16 @@ class Tap:
         if not (isinstance(kind, type) and issubclass(kind, self._module.RequestError)):
             kind = self._module.ConnectError
         return kind(answer.error_message, request=request)
+
+
+async def _cut_short(answer: ModelAnswer) -> None:
+    """Where the recording breaks off. A call that was cancelled waits a while to be cancelled again."""
+    if answer.at_cut is not None:
+        if answer.outcome == "cancelled":
+            from anyio import sleep
+
+            await sleep(PATIENCE_S)
+        answer.at_cut()
 
 
 class _Streams:
@@ -248,20 +263,27 @@ def _streams(module: Any) -> _Streams:
     class Canned(module.SyncByteStream, module.AsyncByteStream):
         """Recorded chunks, with their boundaries, and the error that broke them off if one did."""
 
-        def __init__(self, chunks: Sequence[bytes], broken: Exception | None) -> None:
+        def __init__(
+            self, chunks: Sequence[bytes], broken: Exception | None = None, answer: ModelAnswer | None = None
+        ) -> None:
             self._chunks = chunks
             self._broken = broken
+            self._answer = answer
 
         def __iter__(self) -> Any:
             yield from self._chunks
             if self._broken is not None:
                 raise self._broken
+            if self._answer is not None and self._answer.at_cut is not None:
+                self._answer.at_cut()
 
         async def __aiter__(self) -> Any:
             for chunk in self._chunks:
                 yield chunk
             if self._broken is not None:
                 raise self._broken
+            if self._answer is not None:
+                await _cut_short(self._answer)
 
     return _Streams(Tee, AsyncTee, Canned)
 
