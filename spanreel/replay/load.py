@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from spanreel.wire.spans import Span
+
+
+# As in a store: `Reader.resolve` is its twin for runs that lie in one.
+_LAST = re.compile(r"last(?:~(\d{1,9})|:(\w+))?", re.ASCII)
+_FAILED = ("error", "diverged", "incomplete")
 
 
 def load(run: str = "last", store: str | os.PathLike[str] | None = None) -> Replay:
@@ -152,28 +158,19 @@ def pick(runs: Sequence[Run], name: str, where: str) -> Run:
     """
     if not runs:
         raise BadInput(f"{where} holds no spans", "give a file that `spanreel import` reads")
-    chosen = [run for run in runs if run.status == "error"] if name == "last:failed" else list(runs)
-    place = _place(name)
-    if place is None:
+    if found := _LAST.fullmatch(name):
+        back, state = found.groups()
+        wanted = _FAILED if state == "failed" else (state,)
+        chosen = [run for run in runs if run.status in wanted] if state else list(runs)
+        chosen = chosen[int(back or 0) :][:1]
+    else:
         chosen = [run for run in runs if name == run.run_id] or [run for run in runs if name == run.segment][
             :1
         ]
-        chosen = chosen or ([run for run in runs if run.run_id.startswith(name)] if name else [])
-        place = 0
-        if len(chosen) > 1:
-            ids = ", ".join(run.run_id for run in chosen[:3])
-            raise AmbiguousRun(
-                f"{len(chosen)} runs in {where} begin with {name!r}: {ids}", "give more of the id"
-            )
-    if place >= len(chosen):
-        ids = ", ".join(run.run_id for run in runs[:3])
+        chosen = chosen or [run for run in runs if name and run.run_id.startswith(name.lower())]
+    ids = ", ".join(run.run_id for run in (chosen or runs)[:3])
+    if not chosen:
         raise UnknownRun(f"{where} holds no run {name!r}", f"it holds {len(runs)}, the last ones are {ids}")
-    return chosen[place]
-
-
-def _place(name: str) -> int | None:
-    """How many runs back the name points; None for a name that is no such pointer."""
-    if name in ("last", "last:failed"):
-        return 0
-    back = name.removeprefix("last~")
-    return int(back) if back != name and back.isascii() and back.isdigit() and len(back) < 10 else None
+    if len(chosen) > 1:
+        raise AmbiguousRun(f"{len(chosen)} runs in {where} begin with {name!r}: {ids}", "give more of the id")
+    return chosen[0]

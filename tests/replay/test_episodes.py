@@ -16,6 +16,14 @@ from spanreel.wire.spans import Span
 FILES = ("gpt4o_tool_calling_100ep.json", "gpt4o_tool_calling_preconditions_100ep.json")
 
 
+def arguments(text: str) -> Any:
+    """What the model wrote, as JSON where it is JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def genai(message: dict[str, Any]) -> dict[str, Any]:
     """An OpenAI chat message as a GenAI message."""
     if message["role"] == "tool":
@@ -35,7 +43,7 @@ def genai(message: dict[str, Any]) -> dict[str, Any]:
                 "type": "tool_call",
                 "id": call["id"],
                 "name": told["name"],
-                "arguments": json.loads(told["arguments"]),
+                "arguments": arguments(told["arguments"]),
             }
         )
     return {"role": message["role"], "parts": parts}
@@ -86,7 +94,7 @@ def essence(episode: dict[str, Any]) -> list[str]:
     heard: list[Any] = []
     for message in episode["traj"]:
         calls = [
-            (call["function"]["name"], json.loads(call["function"]["arguments"]))
+            (call["function"]["name"], arguments(call["function"]["arguments"]))
             for call in message.get("tool_calls") or ()
         ]
         said = json.dumps([message["role"], message.get("content"), message.get("name"), calls])
@@ -115,7 +123,7 @@ def test_the_first_different_step_of_each_pair_is_named(
 ) -> None:
     """For a hundred pairs the first divergence is the first step at which a walk side by side sees a difference."""
     assert len(pairs) == 100
-    for one, other in pairs[:40]:
+    for one, other in pairs:
         found = compare(Replay.from_spans(spans(one, "a" * 32)), Replay.from_spans(spans(other, "b" * 32)))
         left, right = essence(one), essence(other)
         first = next(
@@ -129,7 +137,7 @@ def test_the_first_different_step_of_each_pair_is_named(
 
 def test_every_call_of_each_pair_is_counted_once(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     """Common, changed, reordered, removed and added calls add up to the calls that the files hold."""
-    for one, other in pairs[:40]:
+    for one, other in pairs:
         here, there = (
             sum(message["role"] == "tool" for message in episode["traj"]) for episode in (one, other)
         )

@@ -130,6 +130,28 @@ def test_two_runs_of_a_store_are_compared_by_name(store: Path) -> None:
     jsonschema.validate(json.loads(other.to_json()), json_schema("diff"))
 
 
+def test_a_run_out_of_a_file(shared: Path, tmp_path: Path) -> None:
+    """A recording file, one span a line, gives the run that its spans give; a file is compared like a run."""
+    spans = episodes(shared)[:200]
+    first = Replay.from_spans(spans).run_id
+    path = tmp_path / "run.otlp.jsonl"
+    path.write_text("".join(otlp.encode_line(span) + "\n" for span in spans), "utf-8")
+    assert Replay.from_file(path, first) == Replay.from_spans(spans, first)
+    assert Replay.from_file(str(path)).warnings[0].startswith(f"{path} holds ")
+    assert diff(f"{path}#{first}", path).identical
+    with pytest.raises(UnknownRun):
+        Replay.from_file(path, "no-such-run")
+
+
+@pytest.mark.parametrize("content", ["", "not a trace\n", '{"resourceSpans": [{"scopeSpans"', '{"a": 1}\n'])
+def test_a_file_that_holds_no_spans(tmp_path: Path, content: str) -> None:
+    """Empty, cut off or foreign: one error that names the file."""
+    path = tmp_path / "junk.jsonl"
+    path.write_text(content, "utf-8")
+    with pytest.raises(BadInput, match=r"junk\.jsonl"):
+        Replay.from_file(path)
+
+
 def test_spans_of_the_sdk_become_wire_spans() -> None:
     """Ids, times, kinds, status, events, links, resource and scope of SDK spans are kept."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()

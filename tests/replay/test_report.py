@@ -61,7 +61,7 @@ def test_a_step_on_one_line() -> None:
     )
     assert text.step_line(failed) == "get(id=1) → ! 503"
     assert text.step_line(chat("q", "It is\n5.")) == "It is 5."
-    assert text.step_line(tool("get", "x" * 100, id="y" * 10), 31) == 'get(id="yyyyyyyyyy") → xxxxxx…'
+    assert text.step_line(tool("get", "x" * 100, id="y" * 10), 31) == 'get(id="yyyyyyyyyy") → xxxxxxx…'
 
 
 @pytest.mark.parametrize(
