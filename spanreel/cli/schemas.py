@@ -20,13 +20,15 @@ PACKAGES = (
     "uvicorn",
 )
 OWN = {
-    "timeline": "Timeline",
-    "tail": "TailedSpan",
-    "import": "Imported",
-    "doctor": "Diagnosis",
-    "version": "Versions",
+    "verdict": "spanreel.replay.verdict:Verdict",
+    "divergence": "spanreel.replay.divergence:DivergenceReport",
+    "timeline": "spanreel.cli.objects:Timeline",
+    "tail": "spanreel.cli.objects:TailedSpan",
+    "import": "spanreel.cli.objects:Imported",
+    "doctor": "spanreel.cli.objects:Diagnosis",
+    "version": "spanreel.cli.objects:Versions",
 }
-"""Schema name -> class in `cli.objects`; those of runs are in `replay.schemas`."""
+"""Schema name -> `module:class`, besides those in `replay.schemas`; `spanreel replay --json` prints a verdict."""
 
 
 def schema(
@@ -55,9 +57,10 @@ def schema(
     if name in MODELS:
         found = json_schema(name)
     else:
-        from spanreel.cli import objects
+        from importlib import import_module
 
-        written = getattr(objects, OWN[name]).model_json_schema(by_alias=True, mode="serialization")
+        module, _, cls = OWN[name].partition(":")
+        written = getattr(import_module(module), cls).model_json_schema(by_alias=True, mode="serialization")
         found = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "$id": f"spanreel.{name}.v1",

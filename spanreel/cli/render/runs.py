@@ -28,7 +28,7 @@ def table(runs: Sequence[RunSummary], shorts: dict[str, str], width: int) -> Tab
         column("agent", lambda run: run.agent_name or "–", least=12),
         Column("status", [status(run.status) for run in runs]),
         column("of", lambda run: shorts.get(run.source_run_id or "", (run.source_run_id or "")[:8]), rank=4),
-        column("alias", lambda run: run.alias or "", rank=5, least=10),
+        column("alias", _alias, rank=5, least=10),
         column("model", lambda run: run.model or "–", rank=3, least=10),
         column("started", lambda run: words.moment(run.started_at), rank=1),
         column("time", lambda run: duration_text(run.duration)),
@@ -38,7 +38,11 @@ def table(runs: Sequence[RunSummary], shorts: dict[str, str], width: int) -> Tab
     ]
     optional = {
         "of": [run.source_run_id for run in runs],
-        "alias": [run.alias for run in runs],
+        "alias": [_alias(run) for run in runs],
         "cost": [run.cost for run in runs],
     }
     return drawn([column for column in columns if any(optional.get(column.title, ["always"]))], width)
+
+
+def _alias(run: RunSummary) -> str:
+    return run.alias if run.alias and run.alias != run.run_id else ""

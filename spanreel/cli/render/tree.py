@@ -28,7 +28,8 @@ def header(run: Replay, width: int) -> list[Text]:
     """Which run it is, how it went, what it cost, what it was asked."""
     title = Text.assemble(text(run.agent_name or "run", NAME), "  ", status(run.status), no_wrap=True)
     pairs = [
-        ("run", run.run_id + (f" ({run.alias})" if run.alias else "")),
+        ("run", run.run_id),
+        ("alias", run.alias if run.alias != run.run_id else None),
         ("replay of", run.source_run_id),
         ("session", run.session_id),
         ("model", run.model),
