@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from spanreel.exceptions import BadInput
+from spanreel.wire import streamed
 from spanreel.wire.secrets import (
     DEFAULT_PATTERNS,
     OVERLAP,
@@ -20,6 +21,7 @@ from spanreel.wire.secrets import (
     blank,
     marker,
     names_secret,
+    quoted_key,
 )
 
 Custom: TypeAlias = Callable[[str], str]
@@ -64,6 +66,9 @@ class Redactor:
         self._keys = frozenset(key.lower() for key in keys)
         self._paths = tuple(_path(path) for path in paths)
         self._custom = custom
+        # arguments of a tool call that arrive in pieces are not JSON until the last: keys are looked for in their text
+        quoted = tuple(quoted_key(key) for key in self._keys)
+        self._in_pieces = Scanner((*(pattern for pattern in given if isinstance(pattern, Pattern)), *quoted))
 
     @property
     def _by_place(self) -> bool:
@@ -85,8 +90,11 @@ class Redactor:
                 last `OVERLAP` of them, in which a secret may begin that ends behind.
         """
         count = 0
+        if streamed.is_stream(body):
+            body, count = streamed.edited(body, self._edits)
         if self._by_place:
-            body, count = self._placed(body)
+            body, more = self._placed(body)
+            count += more
         start = 0 if count or self._by_place else max(0, clean_upto - OVERLAP)
         spans = self._scanner.find(body, start)
         if spans:
@@ -128,6 +136,25 @@ class Redactor:
         if key.lower() in self._keys:
             return True
         return self._by_name and isinstance(item, (str, bytes)) and bool(item) and names_secret(key)
+
+    def _edits(self, text: str) -> list[streamed.Edit]:
+        """What to replace in a text that came in pieces."""
+        if self._custom is not None and (kept := self._custom(text)) != text:
+            return [(0, len(text), self.text(kept)[0])]
+        data = text.encode("utf-8", "surrogatepass")
+        found = [
+            (_characters(data, start), _characters(data, end), marker(kind))
+            for start, end, kind in self._in_pieces.find(data)
+        ]
+        taken = [match for expression in self._expressions for match in expression.finditer(text)]
+        found += [(*_secret_span(match), marker("pattern")) for match in taken]
+        edits: list[streamed.Edit] = []
+        for edit in sorted(found):
+            if edit[0] < edit[1] and (not edits or edit[0] >= edits[-1][1]):
+                edits.append(edit)
+            elif edits and edit[1] > edits[-1][1]:
+                edits.append((edits[-1][1], edit[1], ""))
+        return edits
 
     def _placed(self, body: bytes) -> tuple[bytes, int]:
         """The rules that need JSON, over a JSON body, each event of a stream, or else plain text."""
@@ -174,10 +201,17 @@ class Redactor:
 
 
 def _blank_match(found: re.Match[str]) -> str:
-    if "secret" not in found.re.groupindex or found["secret"] is None:
-        return marker("pattern")
-    start, end = found.start("secret") - found.start(), found.end("secret") - found.start()
-    return found[0][:start] + marker("pattern") + found[0][end:]
+    start, end = _secret_span(found)
+    return found[0][: start - found.start()] + marker("pattern") + found[0][end - found.start() :]
+
+
+def _secret_span(found: re.Match[str]) -> tuple[int, int]:
+    named = "secret" in found.re.groupindex and found["secret"] is not None
+    return found.span("secret") if named else found.span()
+
+
+def _characters(data: bytes, at: int) -> int:
+    return len(data[:at].decode("utf-8", "surrogatepass"))
 
 
 def _blanked(value: Any) -> bool:

@@ -31,6 +31,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _UNQUOTED = re.compile(rb"(?:[^\s\"'`\\,;&)}\]<>]|\\\\(?![\"'ntrbfu])|\\/)+")
+_AFTER_STRING = re.compile(rb"\s*(?:[,:}\]]|\Z)")
 _DIGIT = re.compile(rb"[0-9]")
 _QUOTE = re.compile(rb"(\\*)([\"'])")
 _VALUE_LIMIT = OVERLAP // 2
@@ -164,13 +165,17 @@ def _value(data: bytes, match: re.Match[bytes]) -> tuple[int, int] | None:
     opened = match["open"]
     start = match.end()
     if opened:
+        if opened != match["quote"] and _AFTER_STRING.match(data, start):
+            return None  # not a quote that opens a value, but the end of the JSON string in which the key is mentioned
         end = _closing(data, start, opened)
         value = data[start:end]
         if not value or value.startswith(MARKER) or _PLACEHOLDER.fullmatch(value):
             return None
         return start, end
     bare = _UNQUOTED.match(data, start)
-    if bare is None or match["quote"] or bare[0].startswith(MARKER) or _PLACEHOLDER.fullmatch(bare[0]):
+    if bare is None or match["quote"] or b"\n" in match[0]:
+        return None
+    if bare[0].startswith(MARKER) or _PLACEHOLDER.fullmatch(bare[0]):
         return None
     # after a colon prose goes on ("password: the one you were given"); after an equals sign it does not
     prose = match["sign"].startswith(b":") and not re.search(rb"[0-9!@#$%^*?+=]", bare[0])
@@ -219,8 +224,16 @@ def _key(kind: str, anchor: str, rest: str = "", before: str = "") -> Pattern:
     return Pattern(kind, anchor.encode(), re.compile(regex.encode(), re.IGNORECASE), boundary=False, key=True)
 
 
+def quoted_key(key: str) -> Pattern:
+    """A key of JSON, in any case, whose value is a string."""
+    name = re.escape(key.encode())
+    regex = name + rb"(?<=[\"']" + name + rb")(?P<quote>\\*[\"'])\s*(?P<sign>:)\s*(?P<open>\\*[\"'])"
+    return Pattern("key", key.encode().lower(), re.compile(regex, re.IGNORECASE), boundary=False, key=True)
+
+
 _KEY_SUFFIX = r"(?:[_-]?(?:access[_-]?key|key|value|token|base64))?[0-9]?"
-_PEM_LINE = r"(?:[A-Za-z0-9+/=:,\s-]|\\+[nr/]|\\+u000[aAdD])"
+_PEM_LABEL = "[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?"
+_PEM_TEXT = r"(?:[A-Za-z0-9+/=:,.\s-]|\\+[nr/]|\\+u000[aAdD])"
 
 _TOKENS: Final = (
     _token("api-key", "sk-", r"[A-Za-z0-9_-]{16,}"),  # OpenAI, Anthropic, OpenRouter, DeepSeek, Langfuse
@@ -264,8 +277,7 @@ _CONTEXTUAL: Final = (
         "private-key",
         b"-----begin",
         re.compile(
-            rf"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----{_PEM_LINE}*"
-            r"(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)?".encode()
+            rf"-----BEGIN {_PEM_LABEL}-----(?:{_PEM_TEXT}*?-----END {_PEM_LABEL}-----|(?:(?!--){_PEM_TEXT})*)".encode()
         ),
         boundary=False,
     ),

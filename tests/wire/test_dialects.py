@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded_exchanges import Exchange, local_exchanges
 
 from spanreel.wire import attributes as names
 from spanreel.wire.content import canonical_json
 from spanreel.wire.dialect import Call, Reply
 from spanreel.wire.recognise import DIALECTS, by_name, request_model
 from spanreel.wire.usage import Usage
-from tests.wire.conftest import Exchange, local_exchanges
 
 OURS = {
     "openai_chat": "openai.chat",

@@ -23,7 +23,7 @@ from spanreel.wire.identity import (
 )
 
 if TYPE_CHECKING:
-    from tests.wire.conftest import Exchange
+    from recorded_exchanges import Exchange
 
 PATH = "/v1/chat/completions"
 
