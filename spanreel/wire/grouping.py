@@ -248,10 +248,10 @@ def _first(records: Iterable[Record], name: str) -> str | None:
 def _cost(models: Iterable[Record]) -> str | None:
     total: Decimal | None = None
     for model in models:
-        if model.cost is None:
-            continue
         try:
-            total = (total or Decimal(0)) + Decimal(model.cost)
+            cost = Decimal(model.cost or "NaN")
         except InvalidOperation:
             continue
+        if cost.is_finite():
+            total = cost if total is None else total + cost
     return None if total is None else format(total, "f")

@@ -102,6 +102,33 @@ def steps_of(records: Iterable[Record], ancestors: Callable[[Record], Iterable[R
 
 
 def _model_calls(models: Sequence[Record], ancestors: Callable[[Record], Iterable[Record]]) -> list[_Call]:
+    over = _model_above(models, ancestors)
+    below: dict[str | None, list[Record]] = defaultdict(list)
+    for record in models:
+        below[over.get(record.span_id)].append(record)
+    # Innermost first, without recursion: a chain may be as deep as a trace is long.
+    ranked: dict[str, Record] = {}
+    top = below.pop(None, [])
+    for record in (*top, *models):
+        if record.span_id in ranked:
+            continue
+        if record.span_id in over:  # of a cycle of parents, the earliest is the outermost
+            below[over.pop(record.span_id)].remove(record)
+            top.append(record)
+        pending = [record]
+        while pending:
+            one = pending.pop()
+            ranked[one.span_id] = one
+            pending += below.get(one.span_id, ())
+    made: dict[str, list[_Call]] = {}
+    for record in reversed(ranked.values()):
+        inner = [call for child in below.get(record.span_id, ()) for call in made.pop(child.span_id)]
+        made[record.span_id] = _with_outer(record, _attempts(inner))
+    return _seen_twice(_attempts([call for record in top for call in made[record.span_id]]))
+
+
+def _model_above(models: Sequence[Record], ancestors: Callable[[Record], Iterable[Record]]) -> dict[str, str]:
+    """The nearest model span above each, where no agent and no tool is between them."""
     here = {record.span_id for record in models}
     over: dict[str, str] = {}
     for record in models:
@@ -111,25 +138,7 @@ def _model_calls(models: Sequence[Record], ancestors: Callable[[Record], Iterabl
             if above.span_id in here:
                 over[record.span_id] = above.span_id
                 break
-    below: dict[str, list[Record]] = defaultdict(list)
-    top: list[Record] = []
-    for record in models:
-        if record.span_id in over:
-            below[over[record.span_id]].append(record)
-        else:
-            top.append(record)
-    # Innermost first, without recursion: a chain may be as deep as a trace is long.
-    ranked: list[Record] = []
-    pending = list(top)
-    while pending:
-        record = pending.pop()
-        ranked.append(record)
-        pending += below.get(record.span_id, ())
-    made: dict[str, list[_Call]] = {}
-    for record in reversed(ranked):
-        inner = [call for child in below.get(record.span_id, ()) for call in made.pop(child.span_id)]
-        made[record.span_id] = _with_outer(record, _attempts(inner))
-    return _seen_twice(_attempts([call for record in top for call in made[record.span_id]]))
+    return over
 
 
 def _with_outer(outer: Record, inner: list[_Call]) -> list[_Call]:
@@ -208,26 +217,36 @@ def _overlap(one: Record, other: Record) -> bool:
 def _tool_calls(tools: Sequence[Record], ancestors: Callable[[Record], Iterable[Record]]) -> list[_Call]:
     calls: list[_Call] = []
     by_id: dict[str, list[_Call]] = defaultdict(list)
+    by_name: dict[str | None, list[_Call]] = defaultdict(list)
     of_span: dict[str, _Call] = {}
     for record in sorted(tools, key=lambda one: (one.start_ns, -(one.end_ns or 1 << 63), one.span_id)):
         twin = _outer_tool(record, of_span, ancestors)
         if twin is None and record.tool_call_id:
-            twin = next(
-                (
-                    call
-                    for call in reversed(by_id[record.tool_call_id][-_LOOK_BACK:])
-                    if _same_tool(call, record)
-                ),
-                None,
-            )
+            twin = _latest(by_id[record.tool_call_id], record, _same_tool)
+        if twin is None and record.tool_name:
+            twin = _latest(by_name[record.tool_name], record, _told_beside)
         if twin is None:
             twin = _Call(record, [])
             calls.append(twin)
+            by_name[record.tool_name].append(twin)
+        if record.tool_call_id and all(one.tool_call_id != record.tool_call_id for one in twin.members):
+            by_id[record.tool_call_id].append(twin)
         twin.members.append(record)
         of_span[record.span_id] = twin
-        if record.tool_call_id and not any(one is twin for one in by_id[record.tool_call_id][-_LOOK_BACK:]):
-            by_id[record.tool_call_id].append(twin)
     return calls
+
+
+def _latest(calls: Sequence[_Call], record: Record, fits: Callable[[_Call, Record], bool]) -> _Call | None:
+    return next((call for call in reversed(calls[-_LOOK_BACK:]) if fits(call, record)), None)
+
+
+def _told_beside(call: _Call, record: Record) -> bool:
+    """Whether two emitters told of one call side by side, one of them without the call's id."""
+    ids = {one.tool_call_id for one in call.members}
+    if record.tool_call_id and ids != {None}:
+        return False
+    strangers = all(one.emitter != record.emitter for one in call.members)
+    return strangers and _overlap(call.face, record)
 
 
 def _outer_tool(

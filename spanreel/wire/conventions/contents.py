@@ -123,7 +123,7 @@ def _tool(span: Span, who: str) -> Content:
     given = _value(span, keys.ARGUMENTS, read)
     got = _value(span, keys.RESULT, read)
     if got is None and names.TOOL_RESULT in span.attributes:
-        got = parsed_fully(span.attributes[names.TOOL_RESULT])
+        got = own.readable(span.attributes[names.TOOL_RESULT])
     if who == "spanreel":
         return Content(arguments=given, result=got)
     return Content(

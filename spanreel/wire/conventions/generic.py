@@ -145,6 +145,8 @@ def bare_tool_name(name: str) -> str:
 
 
 def _other_kind(attributes: Mapping[str, Any], usage: Usage) -> str:
+    if names.WIRE_DIALECT in attributes:
+        return "llm"  # until the dialect says otherwise
     if names.APPROVAL_ID in attributes:
         return "approval"
     for key, table in _KINDS:

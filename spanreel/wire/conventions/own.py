@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
 from spanreel.wire import lenient, recognise
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spanreel.wire.spans import Span
+
+
+_MODEL_KEY: Final = b'"model"'
+_MODEL_LIMIT: Final = 700
+_TAG: Final = "$type"
+_HELD: Final = ("value", "items", "message", "name", "text")
 
 
 def add(span: Span, fields: dict[str, Any]) -> None:
@@ -36,12 +42,9 @@ def add(span: Span, fields: dict[str, Any]) -> None:
     fields["resend"] = count(attributes.get(names.HTTP_RESEND)) or 0
     fields["body_hash"] = _body_hash(attributes)
     if dialect is None:
-        if fields["kind"] == "span":
-            fields["kind"] = "llm"
         return
     fields["operation"] = fields["operation"] or dialect.operation
     fields["kind"] = vocabulary.kind_of_operation(fields["operation"]) or "llm"
-    fields.setdefault("provider", None)
     host = text(attributes.get(names.SERVER_ADDRESS)) or ""
     fields["provider"] = fields["provider"] or recognise.provider_of(dialect, host)
     if not _told(fields):
@@ -77,7 +80,29 @@ def content(span: Span) -> Content | None:
 def run_content(span: Span) -> tuple[Any, Any]:
     """The input and the output of one of our runs."""
     attributes = span.attributes
-    return parsed_fully(attributes.get(names.RUN_INPUT)), parsed_fully(attributes.get(names.RUN_OUTPUT))
+    return readable(attributes.get(names.RUN_INPUT)), readable(attributes.get(names.RUN_OUTPUT))
+
+
+def readable(encoded: object) -> Any:
+    """A value that was encoded so that a replay can hand it back, for people to read: without the tags of its types."""
+    return _untagged(parsed_fully(encoded))
+
+
+def _untagged(tree: Any) -> Any:
+    if isinstance(tree, list):
+        return [_untagged(one) for one in tree]
+    if not isinstance(tree, dict):
+        return tree
+    kind = tree.get(_TAG)
+    if kind is None:
+        return {key: _untagged(one) for key, one in tree.items()}
+    if kind == "dict" and isinstance(items := tree.get("items"), list):
+        return {
+            str(_untagged(one[0])): _untagged(one[1])
+            for one in items
+            if isinstance(one, list) and len(one) == 2
+        }
+    return next((_untagged(tree[key]) for key in _HELD if key in tree), tree)
 
 
 def _told(fields: Mapping[str, Any]) -> bool:
@@ -91,8 +116,7 @@ def _told(fields: Mapping[str, Any]) -> bool:
 
 
 def _fill(fields: dict[str, Any], attributes: Mapping[str, Any], dialect: Dialect) -> None:
-    body = _bytes(attributes.get(names.HTTP_REQUEST_BODY))
-    model = fields.get("model") or recognise.request_model(body, text(attributes.get(names.URL_FULL)) or "")
+    model = fields.get("model") or _requested(attributes)
     # Only the reply is parsed here: a request repeats the whole conversation.
     call = dialect.read({"model": model} if model else {}, _reply(attributes))
     told = {
@@ -107,6 +131,14 @@ def _fill(fields: dict[str, Any], attributes: Mapping[str, Any], dialect: Dialec
     for name, value in told.items():
         if value and not fields.get(name):
             fields[name] = value
+
+
+def _requested(attributes: Mapping[str, Any]) -> str | None:
+    body = _bytes(attributes.get(names.HTTP_REQUEST_BODY))
+    at = body.find(_MODEL_KEY)
+    if at >= 0 and body.find(_MODEL_KEY, at + 1) < 0:  # a long conversation need not be searched twice
+        body = body[max(at - 1, 0) : at + _MODEL_LIMIT]
+    return recognise.request_model(body, text(attributes.get(names.URL_FULL)) or "")
 
 
 def _finish(call: Call) -> tuple[str, ...]:
