@@ -174,9 +174,9 @@ def _tool(call: ToolCallRecord) -> Text:
 
 
 def _model(step: ReplayStep) -> Text:
-    line = text(
-        (step.model if step.kind in ("llm", "embedding") else None) or step.name, KIND.get(step.kind, "")
-    )
+    name = (step.model if step.kind in ("llm", "embedding") else None) or step.name
+    line = Text(no_wrap=True)
+    line.append_text(text(name, KIND.get(step.kind, "")))
     if step.kind not in ("llm", "tool"):
         line.append(f" {step.kind}", DIM)
     if said := answer(step.output_messages):
