@@ -12,16 +12,19 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from opentelemetry.sdk.trace import ReadableSpan
+
 from spanreel.instrument import snapshot, tracing
 from spanreel.instrument.guard import guard, log_once
 from spanreel.instrument.tracing import ActiveSpan, SpanStarter
 from spanreel.wire import attributes as names
-from spanreel.wire.spans import Resource, Scope, Span
+from spanreel.wire.spans import Span
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from spanreel.instrument.channel import Channel
+    from spanreel.instrument.finishing import Finishing
 
 LINGER_S = 0.03
 BATCH = 256
@@ -33,7 +36,7 @@ class _Flush(threading.Event):
     """Asks the thread to write what was enqueued before it."""
 
 
-_Item: TypeAlias = "ActiveSpan | Span | _Flush | None"
+_Item: TypeAlias = "ActiveSpan | ReadableSpan | Span | _Flush | None"
 
 
 class Recorder:
@@ -42,15 +45,13 @@ class Recorder:
     Args:
         starter: makes spans under the current context.
         channel: keeps them.
-        resource: this process, as every span names it.
-        scope: our instrumentation.
+        finishing: makes of them what is kept.
     """
 
-    def __init__(self, starter: SpanStarter, channel: Channel, resource: Resource, scope: Scope) -> None:
+    def __init__(self, starter: SpanStarter, channel: Channel, finishing: Finishing) -> None:
         self._starter = starter
         self._channel = channel
-        self._resource = resource
-        self._scope = scope
+        self._finishing = finishing
         self._marked: set[tuple[str, int]] = set()
         self._closed = False
         self._reset()
@@ -78,7 +79,7 @@ class Recorder:
     def open(self, span: ActiveSpan) -> None:
         """Put on file that the span has begun, before this returns."""
         with guard("open record", span):
-            self._keep_now(self._frozen(span, opened=True))
+            self._keep_now(self._finishing.opened(span))
 
     def end(self, span: ActiveSpan, *, durable: bool = False) -> None:
         """The span is over; only the first call counts. `durable`: it is on file before this returns, else within 200 ms."""
@@ -87,8 +88,12 @@ class Recorder:
         span.end_ns = span.end_ns or time.time_ns()
         if durable:
             with guard("durable record", span):
-                self._keep_now(self._frozen(span))
+                self._keep_now(self._finished(span))
                 return
+        self._enqueue(span)
+
+    def heard(self, span: ReadableSpan) -> None:
+        """Another instrumentation's span belongs to the recording."""
         self._enqueue(span)
 
     def fault(self, where: str, error: BaseException | None, span: ActiveSpan | None = None) -> None:
@@ -97,12 +102,9 @@ class Recorder:
         if span is not None and not span.end_ns:
             span.attributes.setdefault(names.INCOMPLETE, reason)
             return
+        context = span.context if span is not None else self._writing_context()
         marker = self._starter.start(
-            MARKER,
-            names.KIND_INTERNAL,
-            {names.INCOMPLETE: reason},
-            context=span.context if span else None,
-            outward=False,
+            MARKER, names.KIND_INTERNAL, {names.INCOMPLETE: reason}, context=context, outward=False
         )
         if (reason, marker.trace_id) not in self._marked and len(self._marked) < 1000:
             self._marked.add((reason, marker.trace_id))
@@ -140,9 +142,10 @@ class Recorder:
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()  # a span may end by garbage collection while it is held
+        self._last: Context | None = None
 
-    def _enqueue(self, span: ActiveSpan) -> None:
+    def _enqueue(self, span: ActiveSpan | ReadableSpan) -> None:
         if self._closed:
             log_once("closed", "a span ended after recording was switched off and is not kept")
             return
@@ -185,7 +188,7 @@ class Recorder:
             batch = [self._queue.get(timeout=TICK_S)]
         except Empty:
             return []
-        if isinstance(batch[0], (ActiveSpan, Span)):
+        if isinstance(batch[0], (ActiveSpan, ReadableSpan, Span)):
             self._hurry.wait(LINGER_S)
         self._hurry.clear()
         try:
@@ -203,12 +206,22 @@ class Recorder:
                 if self._channel.collected():
                     self._channel.send([item])
             elif isinstance(item, ActiveSpan):
-                with guard("freezing a span"):
-                    frozen.append(self._frozen(item))
+                self._last = item.context
+                frozen.append(self._finished(item))
+            elif isinstance(item, ReadableSpan):
+                with guard("another instrumentation's span"):
+                    frozen.append(self._finishing.heard(item))
         self._channel.send(frozen)
 
-    def _frozen(self, span: ActiveSpan, *, opened: bool = False) -> Span:
-        return snapshot.frozen(span, self._resource, self._scope, opened=opened)
+    def _finished(self, span: ActiveSpan) -> Span:
+        try:
+            return self._finishing.ended(span)
+        except Exception as error:  # noqa: BLE001 - the span is kept, whatever of it fails
+            return self._finishing.bare(span, error)
+
+    def _writing_context(self) -> Context | None:
+        """On the exporting thread no run is current: the one last written is."""
+        return self._last if threading.current_thread() is self._thread else None
 
 
 _current: Recorder | None = None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from spanreel import location
 from spanreel.exceptions import SpanreelError
+from spanreel.wire.redaction import DEFAULT_PATTERNS, Redactor
 
 LEVELS = ("full", "hashes", "metadata", "none")
-Redact: TypeAlias = "Callable[[str], str] | None"
+Redact: TypeAlias = "Callable[[str], str] | Mapping[str, Iterable[str]] | Redactor | None"
+"""A function of one text, rules to add (`keys`, `paths`, `patterns`), or a redactor that replaces ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +22,19 @@ class Settings:
     """How this process records.
 
     capture: full | hashes | metadata | none.
-    endpoint: where standard spans go besides the recording; None: nowhere.
+    endpoint: where standard spans go besides the recording, as the argument named it; None: as the environment says.
+    outward: whether there is such an endpoint at all.
     endpoint_content: whether messages, arguments and results go there and to the application's provider.
-    redact: the user's own redaction of one text, after the built-in patterns.
     """
 
     store: Path
     service_name: str | None = None
     endpoint: str | None = None
+    outward: bool = False
     protocol: str = "http/protobuf"
     endpoint_content: bool = False
     capture: str = "full"
-    redact: Redact = None
+    redactor: Redactor = field(default_factory=Redactor)
     console: bool = False
 
 
@@ -54,11 +57,12 @@ def from_arguments(
     return Settings(
         store=location.resolve_store(store),
         service_name=service_name,
-        endpoint=endpoint or _endpoint(),
+        endpoint=endpoint,
+        outward=bool(endpoint) or _endpoint_in_environment(),
         protocol=_protocol(),
         endpoint_content=_content_outward() if endpoint_content is None else endpoint_content,
         capture=capture,
-        redact=redact,
+        redactor=_redactor(redact),
         console=console,
     )
 
@@ -68,11 +72,25 @@ def sdk_disabled() -> bool:
     return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
-def _endpoint() -> str | None:
-    return (
-        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-        or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-        or None
+def _redactor(redact: Redact) -> Redactor:
+    if isinstance(redact, Redactor):
+        return redact
+    if redact is None or callable(redact):
+        return Redactor(custom=redact)
+    unknown = set(redact) - {"keys", "paths", "patterns"}
+    if unknown:
+        raise SpanreelError(
+            f"redact={{{min(unknown)!r}: ...}} is no rule", "use keys, paths or patterns"
+        )
+    patterns = (*DEFAULT_PATTERNS, *redact.get("patterns", ()))
+    return Redactor(keys=redact.get("keys", ()), paths=redact.get("paths", ()), patterns=patterns)
+
+
+def _endpoint_in_environment() -> bool:
+    if os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower() == "none":
+        return False
+    return bool(
+        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     )
 
 

@@ -142,7 +142,7 @@ class ToolCall:
         except BaseException as error:
             self._end(error=error)
             raise
-        self._end(value)
+        self._end(value, value.error if isinstance(value, Streamed) else None)
         return value
 
     def returned(self, value: Any) -> None:

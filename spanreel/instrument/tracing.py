@@ -88,6 +88,7 @@ class SpanStarter:
         tracer: of the application's provider, or of ours; None where nobody but the recording listens.
         orphan_context: called for an effect that has no parent at all; gives the context of the process's own run.
         outward_at_start: the attributes that samplers may look at, and that are no content.
+        clean: blanks secrets in what goes outward at once: name and those attributes.
     """
 
     def __init__(
@@ -95,10 +96,12 @@ class SpanStarter:
         tracer: Tracer | None,
         orphan_context: Callable[[], Context | None],
         outward_at_start: frozenset[str] = frozenset(),
+        clean: Callable[[str], str] = str,
     ) -> None:
         self._tracer = tracer
         self._orphan_context = orphan_context
         self._outward_at_start = outward_at_start
+        self._clean = clean
 
     def start(
         self, name: str, kind: int, attributes: dict[str, Any], *, context: Context | None = None, root: bool = False, outward: bool = True
@@ -141,7 +144,8 @@ class SpanStarter:
         if self._tracer is None:
             return None
         early = {key: attributes[key] for key in self._outward_at_start & attributes.keys()}
-        otel = self._tracer.start_span(name, context, _KINDS[kind], early, start_time=start_ns)
+        early = {key: self._clean(value) if isinstance(value, str) else value for key, value in early.items()}
+        otel = self._tracer.start_span(self._clean(name), context, _KINDS[kind], early, start_time=start_ns)
         made = otel.get_span_context()
         return otel if made.is_valid and made.span_id != parent.span_id else None
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 from spanreel.instrument.clients import attempt
-from spanreel.instrument.clients.lanes import lane
 from spanreel.instrument.exchange import Exchange
 from spanreel.instrument.guard import guard
+from spanreel.instrument.threads import lane
 from spanreel.wire import recognise
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -91,23 +92,33 @@ def _arguments(tool: Any, given: Any) -> Any:
 
 
 def _restored(name: str, call_id: Any, value: Any) -> Any:
-    """A recorded ToolMessage answers the call that is made now; other values become one, as the framework does it."""
+    """A recorded ToolMessage answers the call that is made now; a plain value becomes one, as the framework does it."""
     if not isinstance(call_id, str):
         return value
-    if hasattr(value, "tool_call_id"):
-        value.tool_call_id = call_id
+    messages = list(_tool_messages(value))
+    if len({message.tool_call_id for message in messages}) == 1:  # with several, nobody knows which was the call's own
+        for message in messages:
+            message.tool_call_id = call_id
+    if messages or not isinstance(value, (str, int, float, dict, list, type(None))):
         return value
     from langchain_core.messages import ToolMessage
 
-    if isinstance(value, (str, int, float, dict, list, type(None))):
-        import json
+    content = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return ToolMessage(content=content, tool_call_id=call_id, name=name)
 
-        return ToolMessage(
-            content=value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
-            tool_call_id=call_id,
-            name=name,
-        )
-    return value
+
+def _tool_messages(value: Any) -> Iterator[Any]:
+    """Those in a result: itself, in a list, or in what a `Command` puts into the state."""
+    if hasattr(value, "tool_call_id"):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tool_messages(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _tool_messages(item)
+    elif hasattr(value, "goto"):
+        yield from _tool_messages(value.update)
 
 
 def _shown(value: Any) -> Any:
