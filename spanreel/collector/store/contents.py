@@ -78,10 +78,15 @@ class Contents:
     def flush(self) -> None:
         """Insert the collected rows."""
         if self._new_contents:
-            self._connection.executemany("INSERT INTO content(id, hash, codec, role, span, data) VALUES (?,?,?,?,?,?)", self._new_contents)
+            self._connection.executemany(
+                "INSERT INTO content(id, hash, codec, role, span, data) VALUES (?,?,?,?,?,?)",
+                self._new_contents,
+            )
             self._new_contents.clear()
         if self._new_nodes:
-            self._connection.executemany("INSERT INTO node(id, parent, content) VALUES (?,?,?)", self._new_nodes)
+            self._connection.executemany(
+                "INSERT INTO node(id, parent, content) VALUES (?,?,?)", self._new_nodes
+            )
             self._new_nodes.clear()
         while len(self._ids) > _IDS_KEPT:
             self._ids.popitem(last=False)
@@ -134,7 +139,9 @@ class Contents:
         return f'{{"$array":{node}}}'
 
     def _large_text(self, key: str, text: str) -> str:
-        holes = cut(text, lambda name, whole, first: self._regions.find((self._conversation, key, name), whole, first))
+        holes = cut(
+            text, lambda name, whole, first: self._regions.find((self._conversation, key, name), whole, first)
+        )
         if not holes:
             return f'{{"$content":{self._content(text.encode(), TEXT)}}}'
         frame, offsets = skeleton(text, holes)
@@ -188,8 +195,12 @@ class Contents:
         if known is not None:
             return known
         found = None
-        if content < self._fresh_content and parent < self._fresh_node:  # else one of the two is of this transaction
-            found = self._connection.execute("SELECT id FROM node WHERE parent = ? AND content = ?", key).fetchone()
+        if (
+            content < self._fresh_content and parent < self._fresh_node
+        ):  # else one of the two is of this transaction
+            found = self._connection.execute(
+                "SELECT id FROM node WHERE parent = ? AND content = ?", key
+            ).fetchone()
         if found:
             number = int(found[0])
         else:
@@ -209,7 +220,14 @@ def _is_text(data: bytes) -> bool:
 
 def object_of(fragments: Mapping[str, str]) -> str:
     """An object of fragments; a dollar at the start of a key is doubled, so that it is no `$content`."""
-    return "{" + ",".join(f"{_quoted('$' + key if key[:1] == '$' else key)}:{fragment}" for key, fragment in fragments.items()) + "}"
+    return (
+        "{"
+        + ",".join(
+            f"{_quoted('$' + key if key[:1] == '$' else key)}:{fragment}"
+            for key, fragment in fragments.items()
+        )
+        + "}"
+    )
 
 
 def members_of(text: str) -> dict[str, str]:
@@ -289,7 +307,9 @@ class Restorer:
         """The text or the bytes of a content row."""
         found = self._contents.get(number)
         if found is None:
-            codec, data = self._connection.execute("SELECT codec, data FROM content WHERE id = ?", (number,)).fetchone()
+            codec, data = self._connection.execute(
+                "SELECT codec, data FROM content WHERE id = ?", (number,)
+            ).fetchone()
             if codec >= TEXT_ZLIB:
                 data = zlib.decompress(data)
                 found = data.decode() if codec == TEXT_ZLIB else data
@@ -305,7 +325,9 @@ class Restorer:
             path: list[int] = []
             at = node
             while (known := self._chains.get(at)) is None:
-                parent, content = self._connection.execute("SELECT parent, content FROM node WHERE id = ?", (at,)).fetchone()
+                parent, content = self._connection.execute(
+                    "SELECT parent, content FROM node WHERE id = ?", (at,)
+                ).fetchone()
                 path.append(content)
                 at = parent
             known = known + path[::-1]
@@ -318,7 +340,9 @@ class Restorer:
 
         frame, fills = parts
         whole = frame if isinstance(frame, str) else cast("str", self.content(frame))
-        return join(whole, [(offset, separator.join(self.elements(node))) for offset, node, separator in fills])
+        return join(
+            whole, [(offset, separator.join(self.elements(node))) for offset, node, separator in fills]
+        )
 
 
 _RESOLVERS: Final[dict[str, Any]] = {

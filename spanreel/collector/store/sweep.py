@@ -74,11 +74,15 @@ class _Marks:
 
     def _chain(self, node: int, structured: bool) -> None:
         while node and (structured or node not in self.nodes):
-            parent, content = self._connection.execute("SELECT parent, content FROM node WHERE id = ?", (node,)).fetchone()
+            parent, content = self._connection.execute(
+                "SELECT parent, content FROM node WHERE id = ?", (node,)
+            ).fetchone()
             self.nodes.add(node)
             self.contents.add(content)
             if structured:
-                data = self._connection.execute("SELECT data FROM content WHERE id = ? AND codec = 0", (content,)).fetchone()
+                data = self._connection.execute(
+                    "SELECT data FROM content WHERE id = ? AND codec = 0", (content,)
+                ).fetchone()
                 if data:
                     self.read(str(data[0]))
             node = parent
