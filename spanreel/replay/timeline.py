@@ -7,9 +7,11 @@ dollars as decimal strings, messages GenAI messages (`role`, `parts`). None mean
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError
 
 if TYPE_CHECKING:
     import os
@@ -30,8 +32,19 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     def to_json(self, indent: int | None = None) -> str:
-        """The JSON text that the command line prints, under the public field names."""
-        return self.model_dump_json(by_alias=True, indent=indent)
+        """The JSON text that the command line prints, under the public field names.
+
+        Bytes that an emitter put into an attribute are printed as text; halves of surrogate pairs, which JSON can
+        say and UTF-8 cannot, as escapes.
+        """
+        try:
+            return self.model_dump_json(by_alias=True, indent=indent)
+        except PydanticSerializationError:
+            return json.dumps(self.model_dump(by_alias=True), indent=indent, default=_as_text)
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 class ReplayTokens(Frozen):
