@@ -30,9 +30,10 @@ def code_line() -> str:
     return ""
 
 
-def called_by(package: str) -> bool:
-    """Whether code of this top-level package is on the stack."""
-    return any(_top(frame) == package for frame in _frames())
+def called_by(*modules: str) -> bool:
+    """Whether code of one of these modules, or below one of them, is on the stack."""
+    below = tuple(f"{module}." for module in modules)
+    return any(f"{frame.f_globals.get('__name__', '')}.".startswith(below) for frame in _frames())
 
 
 def _frames() -> Iterator[FrameType]:
@@ -40,10 +41,6 @@ def _frames() -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
-
-
-def _top(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _is_agent(file: str) -> bool:

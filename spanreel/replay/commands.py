@@ -117,7 +117,7 @@ def _with_spanreel(interpreter: str) -> str:
     if Path(interpreter).absolute().parent == Path(sys.executable).absolute().parent:
         return interpreter
     asked = subprocess.run(
-        [interpreter, "-c", "import spanreel"], capture_output=True, check=False, timeout=60
+        [interpreter, "-c", "import spanreel.instrument.activate"], capture_output=True, check=False, timeout=60
     )
     if asked.returncode:
         raise SpanreelError(

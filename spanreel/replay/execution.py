@@ -160,10 +160,11 @@ class Execution:
     ) -> None:
         assert self._open is not None
         stack, self._open = self._open, None
-        self._error = None if error is None or isinstance(error, Signal) else error
+        finished = isinstance(error, SystemExit) and error.code in (None, 0)
+        self._error = None if finished or isinstance(error, Signal) else error
         if self._run is None:
             self._find_run()
-        signal = self._books.signal or self._unfinished(error)
+        signal = self._books.signal or self._unfinished(None if finished else error)
         ending = signal or error
         stack.__exit__(type(ending) if ending else None, ending, ending.__traceback__ if ending else None)
         if signal is not None and signal is not error:

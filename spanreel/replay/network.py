@@ -20,7 +20,7 @@ from spanreel.replay.callsite import called_by, code_line
 
 Denied = Callable[[EffectDenied], None]
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", ""})
-_TELEMETRY = "opentelemetry"
+_TELEMETRY = ("opentelemetry.exporter", "opentelemetry.sdk")
 
 _hooked = False
 _switch = threading.Lock()
@@ -50,7 +50,7 @@ class _Guard:
         self._deny(f"look up {name}")
 
     def _deny(self, effect: str) -> None:
-        if called_by(_TELEMETRY):
+        if called_by(*_TELEMETRY):
             # An exporter of the application's: it may fail, as it does when its backend is down, and the agent goes on.
             raise PermissionError(f"not sent while a replay runs: {effect}")
         where = code_line()

@@ -22,9 +22,9 @@ from spanreel.replay.answer import REDACTED, Answer, body_bytes
 from spanreel.wire import attributes as names
 from spanreel.wire import conventions, recognise
 from spanreel.wire.grouping import Run, group
+from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS
 from spanreel.wire.spans import Span, Value
 
-MODEL_STEPS = frozenset({"llm", "embedding", "rerank"})
 _UNUSABLE = ("hashes", "metadata", "none")
 
 
@@ -89,13 +89,14 @@ class Recording:
     """The effects of one run, or of all runs of one process.
 
     run_id: the run that was asked for. redacted: secrets were blanked in it, so what is compared must be blanked too.
-    error_type: the exception that ended the run, if one did. warnings: what could not be taken in, in words.
+    errors: the exceptions that ended its runs, by type, and the process, as ``exit code 3``.
+    warnings: what could not be taken in, in words.
     """
 
     run_id: str
     effects: tuple[Effect, ...]
     redacted: bool = False
-    error_type: str | None = None
+    errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -136,7 +137,8 @@ class Recording:
         found.sort(key=lambda pair: pair[0])
         effects = tuple(_placed(index, effect) for index, (_, effect) in enumerate(found))
         redacted = any(span.attributes.get(names.REDACTED) for span in by_id.values())
-        return cls(run.run_id, effects, redacted, run.root.error_type, warnings)
+        errors = tuple(error for one in chosen for error in _errors(one, by_id))
+        return cls(run.run_id, effects, redacted, errors, warnings)
 
     def inside(self, span_id: str) -> Iterator[int]:
         """Places of the effects that happened inside the tool call of this span."""
@@ -299,10 +301,19 @@ def _missing(run: Run, span: Span, name: str) -> NotReplayable:
     )
 
 
+def _errors(run: Run, spans: Mapping[tuple[str, str], Span]) -> Iterator[str]:
+    for record in run.records:
+        if record.kind in ROOT_KINDS and record.error_type:
+            yield record.error_type
+    code = spans[run.trace_id, run.root.span_id].attributes.get(names.PROCESS_EXIT)
+    if code:
+        yield f"exit code {code}"
+
+
 def _lacking(run: Run, spans: Mapping[tuple[str, str], Span]) -> Iterator[str]:
     """Model calls that somebody reported and no tap of ours captured, and what recording says it lost."""
     for step in run.steps:
-        if step.record.kind in MODEL_STEPS and not _captured(run, step.attempts, spans):
+        if step.record.kind in MODEL_KINDS and not _captured(run, step.attempts, spans):
             yield f"step {step.number} ({step.record.name}) was captured without its bytes and cannot be served"
     for why in run.incomplete:
         yield f"capture incomplete: {why}"

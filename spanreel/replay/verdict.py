@@ -137,9 +137,11 @@ def _best(drift: Sequence[Drift]) -> Word:
 def _run_error(error: BaseException | None, recording: Recording) -> RunError | None:
     if error is None:
         return None
-    name = type(error).__qualname__
-    recorded = (recording.error_type or "").rpartition(".")[2] == name.rpartition(".")[2]
-    return RunError(type=name, message=str(error), recorded=recorded)
+    name, message = type(error).__qualname__.rpartition(".")[2], str(error)
+    if isinstance(error, SystemExit):
+        name = f"exit code {error.code if isinstance(error.code, int) else 1}"
+    known = {one.rpartition(".")[2] for one in recording.errors}
+    return RunError(type=name, message=message, recorded=name in known or type(error).__qualname__ in known)
 
 
 def unconsumed(effects: Iterable[Effect]) -> list[Unconsumed]:

@@ -216,9 +216,14 @@ class Tap:
         return kind(answer.error_message, request=request)
 
 
-async def _cut_short(answer: ModelAnswer) -> None:
+def _broken_off(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
+async def _cut_short(answer: ModelAnswer | None) -> None:
     """Where the recording breaks off. A call that was cancelled waits a while to be cancelled again."""
-    if answer.at_cut is not None:
+    if answer is not None and answer.at_cut is not None:
         if answer.outcome == "cancelled":
             from anyio import sleep
 
@@ -272,18 +277,15 @@ def _streams(module: Any) -> _Streams:
 
         def __iter__(self) -> Any:
             yield from self._chunks
-            if self._broken is not None:
-                raise self._broken
+            _broken_off(self._broken)
             if self._answer is not None and self._answer.at_cut is not None:
                 self._answer.at_cut()
 
         async def __aiter__(self) -> Any:
             for chunk in self._chunks:
                 yield chunk
-            if self._broken is not None:
-                raise self._broken
-            if self._answer is not None:
-                await _cut_short(self._answer)
+            _broken_off(self._broken)
+            await _cut_short(self._answer)
 
     return _Streams(Tee, AsyncTee, Canned)
 
