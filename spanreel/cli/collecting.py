@@ -38,10 +38,21 @@ def collect(
         spanreel collect
         spanreel collect --store runs.db --http-port 5318 --grpc-port 5317
     """
-    from spanreel.collector.server import serve
-    from spanreel.collector.settings import Settings
+    from spanreel.collector.server import Collector, serve
+    from spanreel.collector.settings import CollectorSettings
     from spanreel.location import resolve_store
 
-    path = resolve_store(store)
-    serve(Settings(store=path, host=host, http_port=http_port, grpc_port=grpc_port, token=token))
-    note(f"stopped; the spans are in {path}")
+    settings = CollectorSettings(resolve_store(store), host, http_port, grpc_port, token)
+
+    def started(collector: Collector) -> None:
+        note(f"collecting into {settings.store}; stop with Ctrl-C")
+        note(
+            f"  OTLP/HTTP http://{_address(host)}:{collector.http_port}   OTLP/gRPC {_address(host)}:{collector.grpc_port}"
+        )
+
+    serve(settings, started)
+    note("stopped")
+
+
+def _address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -78,5 +78,5 @@ def replay(
     else:
         from spanreel.cli.render.verdict import lines
 
-        draw(*lines(outcome.verdict))
+        draw(*lines(outcome.verdict), wrap=False)
     raise typer.Exit(outcome.exit_code)

@@ -18,11 +18,11 @@ def console(error: bool = False) -> Console:
     return Console(stderr=error, markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 
-def draw(*parts: RenderableType) -> None:
-    """Put tables, trees and text on stdout."""
+def draw(*parts: RenderableType, wrap: bool = True) -> None:
+    """Put tables, trees and text on stdout; without `wrap` long lines are the terminal's to break."""
     out = console()
     for part in parts:
-        out.print(part)
+        out.print(part, soft_wrap=not wrap)
 
 
 def say(text: str) -> None:

@@ -24,10 +24,10 @@ def lines(found: Verdict) -> Iterator[Text]:
     """The verdict first, then who answered, then what went otherwise."""
     style, meaning = MEANING[found.verdict]
     yield Text.assemble((found.verdict, f"{NAME} {style}"), f": {meaning}")
-    yield Text.assemble(("  answered  ", DIM), _effects(found))
-    yield Text.assemble(("  replay of ", DIM), found.source_run_id)
+    yield _pair("answers", _effects(found))
+    yield _pair("replay of", found.source_run_id)
     if found.run_id:
-        yield Text.assemble(("  kept as   ", DIM), found.run_id)
+        yield _pair("kept as", found.run_id)
     if found.error:
         same = "as in the recording" if found.error.recorded else "which is not in the recording"
         said = f"the agent ended with {found.error.type}, {same}: {found.error.message}"
@@ -42,29 +42,28 @@ def lines(found: Verdict) -> Iterator[Text]:
 def _effects(found: Verdict) -> str:
     effects = found.effects
     counted = [
-        (effects.recorded, "recorded"),
+        (effects.recorded, "from the recording"),
         (effects.live, "live"),
-        (effects.stub, "stub"),
+        (effects.stub, "by stubs"),
         (effects.denied, "denied"),
     ]
-    said = [f"{number} {name}" for number, name in counted if number]
-    return ", ".join(said) or "nothing was asked"
+    return ", ".join(f"{number} {name}" for number, name in counted if number) or "none"
 
 
 def _divergence(found: Verdict) -> Iterator[Text]:
     first = found.first_divergence
     if first is None:
         return
+    if found.consequences:
+        yield _pair("after it", f"{words.plural(len(found.consequences), 'more call')} that was not recorded")
+    missing = [one for one in found.unconsumed if one.step != first.step]
+    if missing:
+        calls = words.plural(len(missing), "recorded call")
+        yield _pair("not made", f"{calls}, from step {missing[0].step} on ({missing[0].title})")
     yield Text()
     for number, line in enumerate(clean(first.text()).splitlines()):
         yield Text(line, style=BAD if number == 0 else "")
-    if found.consequences:
-        yield Text(
-            f"  after it: {words.plural(len(found.consequences), 'more call')} that were not recorded",
-            style=DIM,
-        )
-    missing = [one for one in found.unconsumed if one.step != first.step]
-    for one in missing[:LISTED]:
-        yield Text(f"  not made: step {one.step}, {words.flat(one.title)}", style=DIM)
-    if len(missing) > LISTED:
-        yield Text(f"  and {len(missing) - LISTED} more", style=DIM)
+
+
+def _pair(name: str, said: str) -> Text:
+    return Text.assemble((f"  {name:<9} ", DIM), words.flat(said))

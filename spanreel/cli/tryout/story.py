@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.util import find_spec
@@ -44,7 +45,7 @@ def tell(folder: Path, answers: Answers, port: int | None, *, pause: bool) -> in
         raise SpanreelError("the example agent needs the openai package", "pip install 'spanreel[try]'")
     begun = time.monotonic()
     folder = prepared(folder)
-    with _listening(answers, port) as server:
+    with listening(answers, port) as server:
         story = Story(folder, server, pause and sys.stdout.isatty())
         story.introduce()
         story.tell()
@@ -69,7 +70,12 @@ def prepared(folder: Path) -> Path:
     return folder
 
 
-def _listening(answers: Answers, port: int | None):  # noqa: ANN202 - the context manager of `serving`
+def listening(answers: Answers, port: int | None) -> AbstractContextManager[ModelServer]:
+    """A model server on that port; without one on the usual port, or on a free one where that is taken.
+
+    Raises:
+        SpanreelError: the port that was asked for is in use.
+    """
     if port is not None:
         return serving(answers, port)
     try:
