@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -38,6 +39,9 @@ def collect(
         spanreel collect
         spanreel collect --store runs.db --http-port 5318 --grpc-port 5317
     """
+    os.environ.setdefault(
+        "GRPC_VERBOSITY", "NONE"
+    )  # gRPC's own log would say in its words what we say in ours
     from spanreel.collector.server import Collector, serve
     from spanreel.collector.settings import CollectorSettings
     from spanreel.location import resolve_store

@@ -51,6 +51,7 @@ def environment(tmp_path: Path, **more: str) -> dict[str, str]:
     """The variables of this process, with spanreel importable from anywhere and warnings as errors."""
     return {
         **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "error",
         "HOME": str(tmp_path),
