@@ -114,7 +114,7 @@ def _switch_on(asked: settings.Settings) -> Instrumentation:
     from spanreel.wire import attributes as names
     from spanreel.wire.spans import Scope
 
-    privacy = Privacy(asked.capture, asked.redactor, StoreKey(asked.store))
+    privacy = Privacy(asked.capture, asked.redactor, StoreKey(asked.store), by_pattern=asked.by_pattern)
     provided = provider.Provided(asked, __version__, _heard)
     finishing = Finishing(
         privacy,

@@ -31,6 +31,16 @@ def request_bytes(spans: Iterable[Span]) -> bytes:
     return request.SerializeToString()
 
 
+def encodable(span: Span) -> Span | None:
+    """The span, if it can be encoded."""
+    try:
+        whole = with_text(span)
+        _span(whole)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return whole
+
+
 def with_text(span: Span) -> Span:
     """The span with its bodies as the convention wants them: a string where they are UTF-8, else bytes."""
     attributes = dict(span.attributes)

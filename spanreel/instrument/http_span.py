@@ -9,6 +9,7 @@ import json
 import re
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,6 +48,7 @@ def attributes(exchange: Exchange) -> dict[str, Any]:
     return known
 
 
+@lru_cache(maxsize=256)
 def _place(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     known: dict[str, Any] = {names.URL_FULL: redaction.clean_url(url)}
@@ -82,14 +84,15 @@ def _body(exchange: Exchange, headers: Sequence[tuple[str, str]]) -> dict[str, A
 
 def _decoded(exchange: Exchange, encoding: str) -> Sequence[bytes]:
     """Decoded chunks, one for each that came where the encoding is zlib's."""
-    bits = _ZLIB.get(encoding)
-    if bits is None:
-        assert exchange.decode is not None
-        return list(exchange.decode(encoding, exchange.chunks))
-    undo = zlib.decompressobj(bits)
-    chunks = [undo.decompress(chunk) for chunk in exchange.chunks]
-    rest = undo.flush()
-    return [*chunks[:-1], chunks[-1] + rest] if rest else chunks
+    if encoding in _ZLIB:
+        try:
+            undo = zlib.decompressobj(_ZLIB[encoding])
+            chunks = [undo.decompress(chunk) for chunk in exchange.chunks]
+            return [*chunks[:-1], chunks[-1] + undo.flush()]
+        except zlib.error:  # bare deflate, which clients accept too
+            pass
+    assert exchange.decode is not None
+    return list(exchange.decode(encoding, exchange.chunks))
 
 
 def _resend(headers: Sequence[tuple[str, str]]) -> int:

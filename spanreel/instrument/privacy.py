@@ -10,8 +10,9 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from spanreel.instrument.guard import log_once
@@ -19,9 +20,11 @@ from spanreel.instrument.prefixes import common
 from spanreel.wire import attributes as names
 from spanreel.wire import identity, recognise
 from spanreel.wire.redaction import Redactor
+from spanreel.wire.secrets import OVERLAP, names_secret
 from spanreel.wire.spans import Event, Span
 
 UNCLEANED = "[not kept: redaction failed]"
+KINDS = 32  # addresses whose last clean request body is remembered
 BODIES = (names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY)
 
 BARE = frozenset({
@@ -66,30 +69,31 @@ class Privacy:
         level: the capture level.
         redactor: blanks secrets.
         key: gives the store's key for keyed hashes; asked for when the first is made.
+        by_pattern: the redactor knows patterns only, so texts may be searched together and bodies in part.
     """
 
-    def __init__(self, level: str, redactor: Redactor, key: Callable[[], bytes]) -> None:
+    def __init__(
+        self, level: str, redactor: Redactor, key: Callable[[], bytes], *, by_pattern: bool = False
+    ) -> None:
         self.level = level
         self._redactor = redactor
         self._key = key
-        self._clean: dict[str, bytes] = {}
+        self._by_pattern = by_pattern
+        self._searched: dict[str, bytes] = {}
 
     def redacted(self, span: Span) -> Span:
         """The span without secrets; says how many there were."""
         counted = _Counted(self._redactor)
-        attributes = {
-            key: self._attribute(counted, span, key, value) for key, value in span.attributes.items()
+        attributes = dict(span.attributes)
+        bodies = {
+            key: self._body(counted, span, key, attributes.pop(key)) for key in BODIES if key in attributes
         }
-        name = counted.text(span.name)
-        message = counted.text(span.status_message) if span.status_message else ""
-        events = span.events and tuple(
-            Event(
-                event.name,
-                event.time_ns,
-                {key: counted.value(value) for key, value in event.attributes.items()},
-            )
-            for event in span.events
-        )
+        name, message, events = span.name, span.status_message, span.events
+        if not self._nothing_in(name, message, attributes, events):
+            attributes = counted.value(attributes, {})
+            name, message = counted.value(name, UNCLEANED), counted.value(message, UNCLEANED)
+            events = tuple(replace(event, attributes=counted.value(event.attributes, {})) for event in events)
+        attributes = {**attributes, **bodies}
         if counted.total:
             attributes[names.REDACTED] = counted.total
         if counted.failed is not None:
@@ -97,6 +101,23 @@ class Privacy:
             log_once("redaction", "redaction failed (%s): what it could not clean is not kept", kind)
             attributes.setdefault(names.INCOMPLETE, f"redaction: {kind}")
         return replace(span, name=name, status_message=message, attributes=attributes, events=events)
+
+    def _nothing_in(
+        self, name: str, message: str, attributes: Mapping[str, Any], events: Sequence[Event]
+    ) -> bool:
+        """Whether one search over all the texts together, which is cheap, finds no secret; False: look closely."""
+        if not self._by_pattern:
+            return False
+        texts = [name, message]
+        for values in (attributes, *(event.attributes for event in events)):
+            if any(_secret_name(key) for key in values):
+                return False
+            for value in values.values():
+                if isinstance(value, str):
+                    texts.append(value)
+                elif not isinstance(value, (bool, int, float)):
+                    return False
+        return not self._redactor.text("\n\n".join(texts))[1]
 
     def lowered(self, span: Span, facts: Mapping[str, Any], content: Mapping[str, Any]) -> Span:
         """The span as the capture level wants it.
@@ -120,23 +141,27 @@ class Privacy:
 
     def text(self, text: str) -> str:
         """A short text of ours without secrets, such as a name that goes outward at once."""
-        return _Counted(self._redactor).text(text)
+        return _Counted(self._redactor).value(text, UNCLEANED)
 
-    def _attribute(self, counted: _Counted, span: Span, key: str, value: Any) -> Any:
-        if key == names.HTTP_REQUEST_BODY and isinstance(value, bytes):
-            return self._request(counted, span, value)
-        return counted.value(value)
+    def _body(self, counted: _Counted, span: Span, key: str, body: Any) -> Any:
+        if not isinstance(body, bytes):
+            return counted.value(body, UNCLEANED)
+        if key != names.HTTP_REQUEST_BODY or not self._by_pattern:
+            return counted.body(body)
+        return self._request(counted, str(span.attributes.get(names.URL_FULL)), body)
 
-    def _request(self, counted: _Counted, span: Span, body: bytes) -> bytes:
-        """A request body; what an earlier one of the same kind began with, and was clean, is not searched again."""
-        kind = str(span.attributes.get(names.URL_FULL))
-        earlier = self._clean.get(kind, b"")
-        before = counted.total
-        clean = counted.body(body, common(earlier, body))
-        if counted.total == before and counted.failed is None:
-            if len(self._clean) > 32:
-                self._clean.clear()
-            self._clean[kind] = body
+    def _request(self, counted: _Counted, kind: str, body: bytes) -> bytes:
+        """A request body: what an earlier one of its kind began with, and was clean, is not searched again."""
+        known = common(self._searched.get(kind, b""), body)
+        start = max(0, known - OVERLAP - 256)
+        if start and not self._redactor.body(body[start:], known - start)[1]:
+            clean = body
+        else:
+            clean = counted.body(body)
+        if clean == body:
+            if len(self._searched) >= KINDS:
+                self._searched.clear()
+            self._searched[kind] = body
         return clean
 
     def _identified(self, span: Span) -> dict[str, Any]:
@@ -204,22 +229,22 @@ class _Counted:
         self.total = 0
         self.failed: Exception | None = None
 
-    def text(self, text: str) -> str:
-        return self._counted(lambda: self._redactor.text(text), UNCLEANED)
+    def value(self, value: Any, instead: Any) -> Any:
+        """The value without secrets; `instead` of it where that fails."""
+        return self._counted(self._redactor.value, value, instead)
 
-    def value(self, value: Any) -> Any:
-        if isinstance(value, (bool, int, float)) or value is None:
-            return value
-        return self._counted(lambda: self._redactor.value(value), UNCLEANED)
+    def body(self, body: bytes) -> bytes:
+        """Entity bytes without secrets."""
+        return self._counted(self._redactor.body, body, UNCLEANED.encode())
 
-    def body(self, body: bytes, clean_upto: int) -> bytes:
-        return self._counted(lambda: self._redactor.body(body, clean_upto), UNCLEANED.encode())
-
-    def _counted(self, clean: Callable[[], tuple[Any, int]], instead: Any) -> Any:
+    def _counted(self, clean: Callable[[Any], tuple[Any, int]], value: Any, instead: Any) -> Any:
         try:
-            value, count = clean()
+            kept, count = clean(value)
         except Exception as error:  # noqa: BLE001 - the user's own redaction may raise anything
             self.failed = error
             return instead
         self.total += count
-        return value
+        return kept
+
+
+_secret_name = lru_cache(maxsize=1024)(names_secret)

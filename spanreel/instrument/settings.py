@@ -23,6 +23,7 @@ class Settings:
 
     capture: full | hashes | metadata | none.
     endpoint: where standard spans go besides the recording, as the argument named it; None: as the environment says.
+    by_pattern: the redactor has the built-in patterns and nothing else.
     outward: whether there is such an endpoint at all.
     endpoint_content: whether messages, arguments and results go there and to the application's provider.
     """
@@ -35,6 +36,7 @@ class Settings:
     endpoint_content: bool = False
     capture: str = "full"
     redactor: Redactor = field(default_factory=Redactor)
+    by_pattern: bool = True
     console: bool = False
 
 
@@ -63,6 +65,7 @@ def from_arguments(
         endpoint_content=_content_outward() if endpoint_content is None else endpoint_content,
         capture=capture,
         redactor=_redactor(redact),
+        by_pattern=redact is None,
         console=console,
     )
 
@@ -79,9 +82,7 @@ def _redactor(redact: Redact) -> Redactor:
         return Redactor(custom=redact)
     unknown = set(redact) - {"keys", "paths", "patterns"}
     if unknown:
-        raise SpanreelError(
-            f"redact={{{min(unknown)!r}: ...}} is no rule", "use keys, paths or patterns"
-        )
+        raise SpanreelError(f"redact={{{min(unknown)!r}: ...}} is no rule", "use keys, paths or patterns")
     patterns = (*DEFAULT_PATTERNS, *redact.get("patterns", ()))
     return Redactor(keys=redact.get("keys", ()), paths=redact.get("paths", ()), patterns=patterns)
 

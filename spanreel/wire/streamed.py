@@ -34,7 +34,7 @@ _PIECES = frozenset(
     }
 )
 """Keys under which providers send texts in pieces."""
-_PLACES = ("type", "index", "output_index", "content_index", "summary_index", "item_id")
+_PLACES = ("type", "index", "output_index", "content_index", "summary_index")
 """What in an event tells texts apart that grow side by side."""
 _DEPTH_LIMIT = 8
 
@@ -76,7 +76,7 @@ def edited(body: bytes, edits: Callable[[str], Iterable[Edit]]) -> tuple[bytes, 
     texts: dict[Hashable, _Text] = {}
     for line in lines:
         if isinstance(line.value, dict):
-            place = tuple(str(line.value.get(key)) for key in _PLACES)
+            place = tuple([f"{key}={line.value[key]}" for key in _PLACES if key in line.value])
             for path, holder, key in _leaves(line.value, (), 0):
                 text = texts.setdefault((place, path), _Text())
                 text.pieces.append(holder[key])

@@ -27,7 +27,9 @@ class AgentServer:
         self._numbers = itertools.count(1)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -64,10 +66,16 @@ class AgentServer:
             if not request.get("stream"):
                 return "application/json", json.dumps(whole).encode()
             events = [
-                {"type": "response.created", "sequence_number": 0, "response": {**whole, "status": "in_progress", "output": []}},
+                {
+                    "type": "response.created",
+                    "sequence_number": 0,
+                    "response": {**whole, "status": "in_progress", "output": []},
+                },
                 {"type": "response.completed", "sequence_number": 1, "response": whole},
             ]
-            return "text/event-stream", b"".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events)
+            return "text/event-stream", b"".join(
+                f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events
+            )
         return "application/json", json.dumps(_chat(number, self.turn(request["messages"]))).encode()
 
 
@@ -75,7 +83,11 @@ def _chat(number: int, turn: Turn) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": turn if isinstance(turn, str) else None}
     if not isinstance(turn, str):
         message["tool_calls"] = [
-            {"id": f"call_{number}_{place}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+            {
+                "id": f"call_{number}_{place}",
+                "type": "function",
+                "function": {"name": name, "arguments": json.dumps(arguments)},
+            }
             for place, (name, arguments) in enumerate(turn)
         ]
     finish = "stop" if isinstance(turn, str) else "tool_calls"
@@ -90,7 +102,13 @@ def _responses(number: int, turn: Turn) -> dict[str, Any]:
     if isinstance(turn, str):
         part = {"type": "output_text", "text": turn, "annotations": [], "logprobs": []}
         output: list[dict[str, Any]] = [
-            {"type": "message", "id": f"msg_{number}", "role": "assistant", "status": "completed", "content": [part]}
+            {
+                "type": "message",
+                "id": f"msg_{number}",
+                "role": "assistant",
+                "status": "completed",
+                "content": [part],
+            }
         ]
     else:
         output = [

@@ -28,6 +28,13 @@ class Served:
         return b"".join(self.chunks)
 
 
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients hang up on purpose here."""
+
+
 class ModelServer:
     """`script`: what to do with the next requests: ok, gzip, slow, drop, hang, or an HTTP status. Default: ok."""
 
@@ -36,9 +43,10 @@ class ModelServer:
         self.served: list[Served] = []
         self.text = "Hello wörld"
         self.released = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._http = _Http(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -59,7 +67,16 @@ def answer(path: str, request: dict, text: str) -> list[bytes]:
     """The reply's chunks: one for a plain reply, one an event for a stream."""
     if path.endswith("/embeddings"):
         data = [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2]}]
-        return [_json({"object": "list", "model": "text-embedding-3-small", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}})]
+        return [
+            _json(
+                {
+                    "object": "list",
+                    "model": "text-embedding-3-small",
+                    "data": data,
+                    "usage": {"prompt_tokens": 3, "total_tokens": 3},
+                }
+            )
+        ]
     made = {"/chat/completions": _chat, "/responses": _responses, "/messages": _anthropic}
     name = next(end for end in made if path.endswith(end))
     whole, events = made[name](request, text)
@@ -77,9 +94,16 @@ def _chat(request: dict, text: str) -> tuple[dict, list[bytes]]:
     chunk = {**head, "object": "chat.completion.chunk"}
     deltas = [{"role": "assistant", "content": ""}, *({"content": letter} for letter in text), {}]
     events = [
-        {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}]} for delta in deltas
+        {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}]}
+        for delta in deltas
     ]
-    return whole, [*(b"data: " + _json(event) + b"\n\n" for event in [*events, {**chunk, "choices": [], "usage": USAGE}]), b"data: [DONE]\n\n"]
+    return whole, [
+        *(
+            b"data: " + _json(event) + b"\n\n"
+            for event in [*events, {**chunk, "choices": [], "usage": USAGE}]
+        ),
+        b"data: [DONE]\n\n",
+    ]
 
 
 def _responses(request: dict, text: str) -> tuple[dict, list[bytes]]:
@@ -97,27 +121,56 @@ def _responses(request: dict, text: str) -> tuple[dict, list[bytes]]:
         "output": [item], "usage": usage, "tools": [], "tool_choice": "auto", "parallel_tool_calls": True,
     }  # fmt: skip
     events = [
-        {"type": "response.created", "sequence_number": 0, "response": {**whole, "status": "in_progress", "output": [], "usage": None}},
-        {"type": "response.output_text.delta", "sequence_number": 1, "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": text, "logprobs": []},
+        {
+            "type": "response.created",
+            "sequence_number": 0,
+            "response": {**whole, "status": "in_progress", "output": [], "usage": None},
+        },
+        {
+            "type": "response.output_text.delta",
+            "sequence_number": 1,
+            "item_id": "msg_1",
+            "output_index": 0,
+            "content_index": 0,
+            "delta": text,
+            "logprobs": [],
+        },
         {"type": "response.completed", "sequence_number": 2, "response": whole},
     ]
-    return whole, [b"event: " + event["type"].encode() + b"\ndata: " + _json(event) + b"\n\n" for event in events]
+    return whole, [
+        b"event: " + event["type"].encode() + b"\ndata: " + _json(event) + b"\n\n" for event in events
+    ]
 
 
 def _anthropic(request: dict, text: str) -> tuple[dict, list[bytes]]:
     usage = {"input_tokens": 11, "output_tokens": 7}
-    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-5-5", "stop_sequence": None}
+    head = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-5-5",
+        "stop_sequence": None,
+    }
     whole = {**head, "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": usage}
     start = {**head, "content": [], "stop_reason": None, "usage": {"input_tokens": 11, "output_tokens": 1}}
     events = [
         {"type": "message_start", "message": start},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": letter}} for letter in text),
+        *(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": letter}}
+            for letter in text
+        ),
         {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": 7}},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {"output_tokens": 7},
+        },
         {"type": "message_stop"},
     ]
-    return whole, [b"event: " + event["type"].encode() + b"\ndata: " + _json(event) + b"\n\n" for event in events]
+    return whole, [
+        b"event: " + event["type"].encode() + b"\ndata: " + _json(event) + b"\n\n" for event in events
+    ]
 
 
 def _json(value: object) -> bytes:
@@ -142,9 +195,11 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 return
             if what.isdigit():
-                self._whole(served, int(what), _json({"error": {"message": f"status {what}", "type": "scripted"}}))
+                self._whole(
+                    served, int(what), _json({"error": {"message": f"status {what}", "type": "scripted"}})
+                )
                 return
-            chunks = answer(self.path, json.loads(request), server.text)
+            chunks = answer(self.path.partition("?")[0], json.loads(request), server.text)
             if len(chunks) == 1:
                 self._whole(served, 200, chunks[0], compress=what == "gzip")
             else:
@@ -161,7 +216,13 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
             served.chunks.append(body)
             sent = gzip.compress(body) if compress else body
             extra = [("content-encoding", "gzip")] if compress else []
-            self._head(status, ("content-type", "application/json"), ("content-length", str(len(sent))), ("retry-after-ms", "1"), *extra)
+            self._head(
+                status,
+                ("content-type", "application/json"),
+                ("content-length", str(len(sent))),
+                ("retry-after-ms", "1"),
+                *extra,
+            )
             self.wfile.write(sent)
 
         def _stream(self, served: Served, chunks: list[bytes], what: str) -> None:

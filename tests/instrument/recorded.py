@@ -39,7 +39,11 @@ def decoded(payload: bytes) -> list[Span]:
             status_message=span.status.message,
             attributes={pair.key: _value(pair.value) for pair in span.attributes},
             events=tuple(
-                Event(event.name, event.time_unix_nano, {pair.key: _value(pair.value) for pair in event.attributes})
+                Event(
+                    event.name,
+                    event.time_unix_nano,
+                    {pair.key: _value(pair.value) for pair in event.attributes},
+                )
                 for event in span.events
             ),
             links=tuple(Link(link.trace_id.hex(), link.span_id.hex()) for link in span.links),
@@ -53,7 +57,8 @@ def decoded(payload: bytes) -> list[Span]:
 def exchanges(store: Path) -> list[Span]:
     """The ended spans of model calls, by start."""
     return sorted(
-        (span for span in spans(store) if names.WIRE_DIALECT in span.attributes and span.end_ns), key=lambda span: span.start_ns
+        (span for span in spans(store) if names.WIRE_DIALECT in span.attributes and span.end_ns),
+        key=lambda span: span.start_ns,
     )
 
 
@@ -72,7 +77,9 @@ def _rebuilt(found: list[Span]) -> list[Span]:
         if base := attributes.pop(names.WIRE_REQUEST_BASE, None):
             span_id, _, size = base.partition(":")
             assert len(bodies[span_id]) >= int(size)
-            attributes[names.HTTP_REQUEST_BODY] = bodies[span_id][: int(size)] + attributes[names.HTTP_REQUEST_BODY]
+            attributes[names.HTTP_REQUEST_BODY] = (
+                bodies[span_id][: int(size)] + attributes[names.HTTP_REQUEST_BODY]
+            )
         if names.HTTP_REQUEST_BODY in attributes:
             bodies[span.span_id] = attributes[names.HTTP_REQUEST_BODY]
         object.__setattr__(span, "attributes", attributes)

@@ -33,5 +33,7 @@ class RecordedTools:
             )
             if same_id or same_call:
                 self.left.remove(span)
-                return ToolAnswer(str(said[names.TOOL_RESULT]), source_run_id="source", source_span_id=span.span_id)
+                return ToolAnswer(
+                    str(said[names.TOOL_RESULT]), source_run_id="source", source_span_id=span.span_id
+                )
         raise Divergence(f"tool {request.name} was not recorded")

@@ -137,7 +137,11 @@ def loop(asynchronous: bool) -> Iterator[asyncio.Runner | None]:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_graph_is_recorded_and_its_tools_are_answered(
-    planned: AgentServer, store: Path, monkeypatch: pytest.MonkeyPatch, asynchronous: bool, loop: asyncio.Runner | None
+    planned: AgentServer,
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asynchronous: bool,
+    loop: asyncio.Runner | None,
 ) -> None:
     """Ids, names, arguments and results; then the same messages with bodies that raise."""
     planned.plans = {
@@ -153,9 +157,18 @@ def test_a_graph_is_recorded_and_its_tools_are_answered(
     assert codec.decode(str(root.attributes[names.RUN_INPUT])) == QUESTION
     assert said(codec.decode(str(root.attributes[names.RUN_OUTPUT]))) == said(first)
     assert {span.trace_id for span in found} == {root.trace_id}
-    orders = {json.loads(str(span.attributes[names.TOOL_CALL_ARGUMENTS]))["order_id"]: span for span in tools_of(found)[:2]}
-    assert {key: span.attributes[names.TOOL_CALL_ID] for key, span in orders.items()} == {"17": "call_1_0", "18": "call_1_1"}
-    assert all(json.loads(str(span.attributes[names.TOOL_CALL_ARGUMENTS])).keys() == {"order_id"} for span in orders.values())
+    orders = {
+        json.loads(str(span.attributes[names.TOOL_CALL_ARGUMENTS]))["order_id"]: span
+        for span in tools_of(found)[:2]
+    }
+    assert {key: span.attributes[names.TOOL_CALL_ID] for key, span in orders.items()} == {
+        "17": "call_1_0",
+        "18": "call_1_1",
+    }
+    assert all(
+        json.loads(str(span.attributes[names.TOOL_CALL_ARGUMENTS])).keys() == {"order_id"}
+        for span in orders.values()
+    )
     assert [(s.attributes[names.TOOL_NAME], s.attributes[names.TOOL_SAFETY], s.status, s.attributes[names.TOOL_FIDELITY]) for s in tools_of(found)] == [
         ("get_order", "read", 0, "exact"), ("get_order", "read", 0, "exact"), ("book", "write", 0, "exact"),
         ("arefund" if asynchronous else "refund", "write", 0, "exact"), ("fail", "write", 2, "exact"),
@@ -220,7 +233,10 @@ def test_an_interrupt_inside_a_tool_is_no_failure(planned: AgentServer, store: P
     assert graph.invoke(Command(resume="yes"), config)["messages"][-1].content == "done"
     found = ended(store)
     assert [span.status for span in tools_of(found)] == [0, 0]
-    assert [span.attributes[names.CONVERSATION_ID] for span in found if span.parent_span_id is None] == ["t1", "t1"]
+    assert [span.attributes[names.CONVERSATION_ID] for span in found if span.parent_span_id is None] == [
+        "t1",
+        "t1",
+    ]
 
 
 def test_a_graph_within_a_graph_is_a_step(planned: AgentServer, store: Path) -> None:
@@ -231,7 +247,11 @@ def test_a_graph_within_a_graph_is_a_step(planned: AgentServer, store: Path) -> 
     outer.add_edge(START, "inner")
     spanreel.instrument()
     outer.compile(name="outer").invoke(QUESTION)
-    graphs = [span for span in ended(store) if names.OPERATION in span.attributes and span.name.startswith("invoke_")]
+    graphs = [
+        span
+        for span in ended(store)
+        if names.OPERATION in span.attributes and span.name.startswith("invoke_")
+    ]
     assert [span.name for span in graphs] == ["invoke_workflow outer", "invoke_agent refunds"]
     assert graphs[1].parent_span_id == graphs[0].span_id
     assert names.RUN_INPUT not in graphs[1].attributes
@@ -253,30 +273,50 @@ def test_a_tool_called_by_hand_is_recorded(store: Path) -> None:
 
 def test_every_patched_name_is_there_and_is_put_back() -> None:
     """The canary: a release that renames one fails here first."""
-    import langgraph.pregel.main  # noqa: F401, PLC0415 — a tap waits until it is imported
+    import langgraph.pregel.main  # noqa: F401 — a tap waits until it is imported
 
     spanreel.instrument()
-    states = {state.target: state.state for state in frameworks.taps() if state.framework in ("langchain", "langgraph")}
+    states = {
+        state.target: state.state
+        for state in frameworks.taps()
+        if state.framework in ("langchain", "langgraph")
+    }
     assert set(states.values()) == {"active"}, states
     spanreel.uninstrument()
     assert {state.state for state in frameworks.taps()} == {"off"}
 
 
-def test_a_name_that_is_gone_is_reported_and_harmless(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_gone_is_reported_and_harmless(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One line in the log, and `taps()` says so."""
     gone = frameworks.Tap("langchain", "langchain_core.tools.base", "BaseTool.gone", "nowhere:nothing")
     monkeypatch.setattr(frameworks, "TAPS", (gone,))
     spanreel.instrument()
-    assert frameworks.taps() == (frameworks.TapState("langchain", "langchain_core.tools.base:BaseTool.gone", "missing"),)
+    assert frameworks.taps() == (
+        frameworks.TapState("langchain", "langchain_core.tools.base:BaseTool.gone", "missing"),
+    )
     assert caplog.text.count("has no BaseTool.gone any more") == 1
 
 
 def test_the_example_runs(planned: AgentServer, store: Path) -> None:
     """As a script, from the outside."""
     example = Path(spanreel.__file__).parent.parent / "examples" / "langgraph_agent.py"
-    done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=100, check=False, cwd=example.parent.parent, env=_environ())
+    done = subprocess.run(
+        [sys.executable, str(example)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=example.parent.parent,
+        env=_environ(),
+    )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
-    assert [span.attributes[names.TOOL_NAME] for span in tools_of(ended(store))] == ["get_order", "get_order", "refund"]
+    assert [span.attributes[names.TOOL_NAME] for span in tools_of(ended(store))] == [
+        "get_order",
+        "get_order",
+        "refund",
+    ]
 
 
 def _environ() -> dict[str, str]:

@@ -14,7 +14,14 @@ from typing import Any
 
 import pytest
 from agent_server import REFUND, AgentServer
-from agents import Agent, OpenAIChatCompletionsModel, Runner, SQLiteSession, function_tool, set_tracing_disabled
+from agents import (
+    Agent,
+    OpenAIChatCompletionsModel,
+    Runner,
+    SQLiteSession,
+    function_tool,
+    set_tracing_disabled,
+)
 from openai import AsyncOpenAI
 from recorded import spans
 from recorded_tools import RecordedTools
@@ -109,7 +116,9 @@ def run(server: AgentServer, how: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("how", ["sync", "async", "streamed"])
-@pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore:asynchronous generator:ResourceWarning"
+)  # run_sync on a loop that it used before
 def test_a_run_is_recorded_and_its_tools_are_answered(
     planned: AgentServer, store: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -118,7 +127,11 @@ def test_a_run_is_recorded_and_its_tools_are_answered(
     first = run(planned, how)
     found = ended(store)
     (root,) = [span for span in found if span.parent_span_id is None]
-    assert (root.name, root.attributes[names.AGENT_NAME], root.status) == ("invoke_agent refunds", "refunds", 0)
+    assert (root.name, root.attributes[names.AGENT_NAME], root.status) == (
+        "invoke_agent refunds",
+        "refunds",
+        0,
+    )
     assert codec.decode(str(root.attributes[names.RUN_INPUT])) == "refund 17"
     assert codec.decode(str(root.attributes[names.RUN_OUTPUT])) == "done"
     assert {span.trace_id for span in found} == {root.trace_id}
@@ -187,9 +200,13 @@ def test_concurrent_runs_do_not_mix(planned: AgentServer, store: Path) -> None:
     spanreel.instrument()
     asyncio.run(main())
     found = ended(store)
-    roots = {span.trace_id: span.attributes[names.CONVERSATION_ID] for span in found if span.parent_span_id is None}
+    roots = {
+        span.trace_id: span.attributes[names.CONVERSATION_ID] for span in found if span.parent_span_id is None
+    }
     assert sorted(roots.values()) == ["s0", "s1", "s2", "s3"]
-    assert {trace: len([span for span in tools_of(found) if span.trace_id == trace]) for trace in roots} == dict.fromkeys(roots, 4)
+    assert {
+        trace: len([span for span in tools_of(found) if span.trace_id == trace]) for trace in roots
+    } == dict.fromkeys(roots, 4)
 
 
 def test_a_failed_run_keeps_its_error(planned: AgentServer, store: Path) -> None:
@@ -217,7 +234,8 @@ def test_every_patched_name_is_there_and_is_put_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("example", "tools"), [("openai_agents_agent", ["get_order", "get_order", "refund"]), ("one_line", ["weather"])]
+    ("example", "tools"),
+    [("openai_agents_agent", ["get_order", "get_order", "refund"]), ("one_line", ["weather"])],
 )
 def test_the_examples_run(planned: AgentServer, store: Path, example: str, tools: list[str]) -> None:
     """As scripts, from the outside; frameworks imported before or after the one line."""
@@ -225,7 +243,12 @@ def test_the_examples_run(planned: AgentServer, store: Path, example: str, tools
     root = Path(spanreel.__file__).parent.parent
     environ = {**os.environ, "OPENAI_BASE_URL": planned.url, "PYTHONPATH": str(root)}
     done = subprocess.run(
-        [sys.executable, str(root / f"examples/{example}.py")], capture_output=True, text=True, timeout=100, check=False, env=environ
+        [sys.executable, str(root / f"examples/{example}.py")],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env=environ,
     )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
     found = ended(store)

@@ -52,7 +52,11 @@ def test_an_agent_is_a_run_and_a_nested_agent_a_step_of_it(store: Path) -> None:
     assert [(span.name, span.attributes[names.OPEN]) for span in opened] == [("invoke_agent planner", True)]
     root, nested = ended(store)
     assert root.parent_span_id is None
-    assert (nested.name, nested.parent_span_id, nested.trace_id) == ("invoke_agent assistant", root.span_id, root.trace_id)
+    assert (nested.name, nested.parent_span_id, nested.trace_id) == (
+        "invoke_agent assistant",
+        root.span_id,
+        root.trace_id,
+    )
     said = root.attributes
     assert said[names.OPERATION] == "invoke_agent"
     assert said[names.AGENT_NAME] == "planner"
@@ -143,7 +147,11 @@ def test_the_exception_that_ends_a_run_is_kept_and_passes(
         raise error
     assert raised.value is error
     (root,) = ended(store)
-    assert (root.status, root.attributes.get(names.ERROR_TYPE), root.attributes.get(names.WIRE_OUTCOME)) == (status, kind, outcome)
+    assert (root.status, root.attributes.get(names.ERROR_TYPE), root.attributes.get(names.WIRE_OUTCOME)) == (
+        status,
+        kind,
+        outcome,
+    )
 
 
 @spanreel.agent
@@ -222,7 +230,11 @@ def test_concurrent_async_agents_do_not_mix(store: Path) -> None:
     spanreel.instrument()
     assert asyncio.run(main()) == [0, 1, 2]
     found = ended(store)
-    roots = {span.trace_id: codec.decode(str(span.attributes[names.RUN_INPUT])) for span in found if not span.parent_span_id}
+    roots = {
+        span.trace_id: codec.decode(str(span.attributes[names.RUN_INPUT]))
+        for span in found
+        if not span.parent_span_id
+    }
     assert len(roots) == 3
     assert all(roots[span.trace_id] == codec.decode(str(span.attributes[names.RUN_INPUT])) for span in found)
 
@@ -263,9 +275,18 @@ def script(store: Path, end: str) -> tuple[subprocess.CompletedProcess[str], lis
     """A plain script with one orphan tool call; what it recorded."""
     file = store.parent / "job.py"
     file.write_text(SCRIPT.format(end=end))
-    environ = {**os.environ, "SPANREEL_STORE": str(store), "PYTHONPATH": str(Path(spanreel.__file__).parent.parent)}
+    environ = {
+        **os.environ,
+        "SPANREEL_STORE": str(store),
+        "PYTHONPATH": str(Path(spanreel.__file__).parent.parent),
+    }
     done = subprocess.run(
-        [sys.executable, str(file), "--flag"], env=environ, cwd=store.parent, capture_output=True, text=True, check=False
+        [sys.executable, str(file), "--flag"],
+        env=environ,
+        cwd=store.parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done, spans(store)
 
@@ -281,7 +302,9 @@ def script(store: Path, end: str) -> tuple[subprocess.CompletedProcess[str], lis
         ("try: sys.exit(3)\nexcept SystemExit: look(2)", 0, 0, None, None),
     ],
 )
-def test_a_plain_script_is_a_run(store: Path, end: str, code: int, status: int, exit_code: int | None, kind: str | None) -> None:
+def test_a_plain_script_is_a_run(
+    store: Path, end: str, code: int, status: int, exit_code: int | None, kind: str | None
+) -> None:
     """Orphan calls share one root, which closes at exit with how the script ended."""
     done, found = script(store, end)
     assert done.returncode == code, done.stderr
@@ -290,7 +313,11 @@ def test_a_plain_script_is_a_run(store: Path, end: str, code: int, status: int, 
     assert root.name == "invoke_workflow job.py"
     assert {span.name for span in tools} == {"execute_tool look"}
     said = root.attributes
-    assert (root.status, said.get(names.PROCESS_EXIT), said.get(names.ERROR_TYPE)) == (status, exit_code, kind)
+    assert (root.status, said.get(names.PROCESS_EXIT), said.get(names.ERROR_TYPE)) == (
+        status,
+        exit_code,
+        kind,
+    )
     assert said[names.PROCESS_ARGS][-1] == "--flag"  # type: ignore[index]  # a list
     assert said[names.PROCESS_CWD] == str(store.parent)
     assert said[names.RUN_ENTRY] == "process"
@@ -334,7 +361,11 @@ def test_each_request_of_a_server_is_its_own_run(store: Path) -> None:
     """Its orphan calls do not pile up in one endless run."""
     file = store.parent / "serve.py"
     file.write_text(SERVER)
-    environ = {**os.environ, "SPANREEL_STORE": str(store), "PYTHONPATH": str(Path(spanreel.__file__).parent.parent)}
+    environ = {
+        **os.environ,
+        "SPANREEL_STORE": str(store),
+        "PYTHONPATH": str(Path(spanreel.__file__).parent.parent),
+    }
     subprocess.run([sys.executable, str(file)], env=environ, check=True, timeout=60)
     found = [span for span in spans(store) if span.end_ns]
     roots = [span for span in found if span.parent_span_id is None]

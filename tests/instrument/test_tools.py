@@ -38,7 +38,10 @@ def live_again() -> Iterator[None]:
 def ended(store: Path) -> list[Span]:
     """Ended spans of tools, by start."""
     spanreel.uninstrument()
-    return sorted((span for span in spans(store) if span.end_ns and names.TOOL_NAME in span.attributes), key=lambda span: span.start_ns)
+    return sorted(
+        (span for span in spans(store) if span.end_ns and names.TOOL_NAME in span.attributes),
+        key=lambda span: span.start_ns,
+    )
 
 
 @dataclass
@@ -105,12 +108,21 @@ def shop() -> list[Any]:
     return got
 
 
-def test_calls_are_recorded_and_then_answered_without_running(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_are_recorded_and_then_answered_without_running(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Sync, async, generators and exceptions: the same values of the same types, from the recording."""
     spanreel.instrument()
     first = shop()
     recorded = ended(store)
-    assert [span.attributes[names.TOOL_NAME] for span in recorded] == ["look", "buy", "apages", "pages", "charge_card", "pages"]
+    assert [span.attributes[names.TOOL_NAME] for span in recorded] == [
+        "look",
+        "buy",
+        "apages",
+        "pages",
+        "charge_card",
+        "pages",
+    ]
     charged = recorded[4]
     assert (charged.status, charged.attributes[names.ERROR_TYPE]) == (2, "test_tools.Declined")
     assert charged.attributes[names.TOOL_IDEMPOTENCY] == "k1"
@@ -126,7 +138,9 @@ def test_calls_are_recorded_and_then_answered_without_running(store: Path, monke
     assert answering.left == []
     served = ended(store.with_name("again.db"))
     assert [span.attributes[names.EFFECT_SOURCE] for span in served] == ["recorded"] * 6
-    assert [span.attributes[names.REPLAY_SOURCE_SPAN] for span in served] == [span.span_id for span in recorded]
+    assert [span.attributes[names.REPLAY_SOURCE_SPAN] for span in served] == [
+        span.span_id for span in recorded
+    ]
     assert [span.attributes[names.TOOL_CALL_RESULT] for span in served if not span.status] == [
         span.attributes[names.TOOL_CALL_RESULT] for span in recorded if not span.status
     ]
@@ -145,7 +159,9 @@ def test_answers_come_also_while_nothing_is_recorded(store: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("signal", [Divergence("x"), EffectDenied("x"), ApprovalPending("x")])
-def test_a_refusal_reaches_the_agent_and_the_body_does_not_run(signal: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_reaches_the_agent_and_the_body_does_not_run(
+    signal: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Signals pass untouched."""
 
     class Refuses(RecordedTools):
@@ -160,7 +176,9 @@ def test_a_refusal_reaches_the_agent_and_the_body_does_not_run(signal: BaseExcep
     assert raised.value is signal
 
 
-def test_a_result_that_cannot_be_rebuilt_is_a_divergence(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_cannot_be_rebuilt_is_a_divergence(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Never a wrong value, and never a live call."""
 
     class Strange(RecordedTools):
@@ -191,9 +209,15 @@ os.kill(os.getpid(), signal.SIGKILL)
     ("safety", "where", "expected"),
     [("write", "inside", [True]), ("irreversible", "after", [True, False]), ("read", "inside", [])],
 )
-def test_what_may_write_is_on_file_before_and_after(store: Path, safety: str, where: str, expected: list[bool]) -> None:
+def test_what_may_write_is_on_file_before_and_after(
+    store: Path, safety: str, where: str, expected: list[bool]
+) -> None:
     """A kill inside the body leaves an open record; a kill right after it finds the ended one."""
-    environ = {**os.environ, "SPANREEL_STORE": str(store), "PYTHONPATH": str(Path(spanreel.__file__).parent.parent)}
+    environ = {
+        **os.environ,
+        "SPANREEL_STORE": str(store),
+        "PYTHONPATH": str(Path(spanreel.__file__).parent.parent),
+    }
     file = store.parent / "killed.py"
     file.write_text(KILLED)
     subprocess.run([sys.executable, str(file), safety, where], env=environ, check=False, timeout=60)
@@ -245,7 +269,9 @@ def test_a_framework_tool_over_a_marked_function_is_one_call(store: Path) -> Non
 
     def body() -> Any:
         look("a")  # the function behind this very call
-        return call_tool(Dispatch(Tool("look", "read"), {"sku": "b"}, call_id="call_2", framework="other"), lambda: "inner")
+        return call_tool(
+            Dispatch(Tool("look", "read"), {"sku": "b"}, call_id="call_2", framework="other"), lambda: "inner"
+        )
 
     call_tool(Dispatch(Tool("look", "read"), '{"sku": "a"}', call_id="call_1", framework="other"), body)
     found = ended(store)
@@ -262,7 +288,10 @@ def test_an_agent_inside_a_tool_may_call_a_tool_of_that_name(store: Path) -> Non
 
     spanreel.instrument()
     call_tool(Dispatch(Tool("look", "read"), {"sku": "a"}), expert)
-    assert [json.loads(str(span.attributes[names.TOOL_CALL_ARGUMENTS]))["sku"] for span in ended(store)] == ["a", "deep"]
+    assert [json.loads(str(span.attributes[names.TOOL_CALL_ARGUMENTS]))["sku"] for span in ended(store)] == [
+        "a",
+        "deep",
+    ]
 
 
 def test_a_native_tool_span_gives_its_call_id(store: Path) -> None:

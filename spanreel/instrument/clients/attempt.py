@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from spanreel.instrument.tracing import ActiveSpan
     from spanreel.wire.dialect import Dialect
 
+UNREAD = b'{"model":"","messages":[],"input":""}'
+"""Stands for a body that cannot be looked at, where only the path can tell."""
 INFERENCE_KEY = "opentelemetry.genai.client.inference.context"
 """Where opentelemetry-util-genai keeps its mark that a model span is under way (its constant, verbatim)."""
 SUPPRESS_KEYS = (

@@ -148,7 +148,7 @@ class Tap:
             try:
                 body = request.content
             except self._module.RequestNotRead:
-                if recognise.recognise("POST", url, b""):
+                if recognise.recognise("POST", url, attempt.UNREAD):
                     attempt.missed(recording, self._module.__name__, url, "its request body is a stream")
                 return None
             dialect = recognise.recognise("POST", url, body)

@@ -96,7 +96,9 @@ def _restored(name: str, call_id: Any, value: Any) -> Any:
     if not isinstance(call_id, str):
         return value
     messages = list(_tool_messages(value))
-    if len({message.tool_call_id for message in messages}) == 1:  # with several, nobody knows which was the call's own
+    if (
+        len({message.tool_call_id for message in messages}) == 1
+    ):  # with several, nobody knows which was the call's own
         for message in messages:
             message.tool_call_id = call_id
     if messages or not isinstance(value, (str, int, float, dict, list, type(None))):
