@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from spanreel.wire.grouping import Run, Step
     from spanreel.wire.spans import Span
 
+SOURCES = ("recorded", "live", "stub", "deny")
+
 Price = Callable[[Record], "str | None"]
 """What a model call costs, in US dollars as a decimal string; None when that is not known."""
 
@@ -191,7 +193,7 @@ class _Builder:
             error=_failure(record),
             attempts=max(1, len(step.attempts)),
             finish_reasons=list(record.finish_reasons),
-            source=cast("Source | None", record.source),
+            source=_source(record),
             span_ids=list(dict.fromkeys((*step.members, *step.attempts))),
         )
 
@@ -215,7 +217,7 @@ class _Builder:
             step=draft.step.number,
             started_at=timestamp(record.start_ns),
             safety=record.safety,
-            source=cast("Source | None", record.source),
+            source=_source(record),
         )
 
     def _cost(self, record: Record) -> str | None:
@@ -294,6 +296,10 @@ class _Builder:
         if unknown and any(step.cost is not None for step in costed):
             found.append(f"cost leaves out calls to {', '.join(unknown)}: no price is known")
         return found
+
+
+def _source(record: Record) -> Source | None:
+    return cast("Source", record.source) if record.source in SOURCES else None
 
 
 def _failure(record: Record) -> str | None:

@@ -8,13 +8,12 @@ dollars as decimal strings, messages GenAI messages (`role`, `parts`). None mean
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticSerializationError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     from spanreel.replay.compare import ReplayComparison
@@ -24,6 +23,12 @@ Message: TypeAlias = dict[str, Any]
 """A GenAI message: {"role": …, "parts": [{"type": "text", "content": …}, …], "finish_reason"?: …}"""
 Status: TypeAlias = Literal["completed", "error", "cancelled", "paused", "incomplete", "diverged"]
 Source: TypeAlias = Literal["recorded", "live", "stub", "deny", "wire"]
+
+
+class PathLike(Protocol):
+    """A path; `os` stays outside of quiet modules."""
+
+    def __fspath__(self) -> str: ...
 
 
 class Frozen(BaseModel):
@@ -246,7 +251,7 @@ class Replay(Frozen):
         return from_spans(spans, run_id)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], run_id: str | None = None) -> Replay:
+    def from_file(cls, path: str | PathLike, run_id: str | None = None) -> Replay:
         """The run that an OTLP file holds.
 
         Raises:

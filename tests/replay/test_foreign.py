@@ -39,7 +39,7 @@ JSON = st.recursive(
 )
 NAMES = ["gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.definitions", "gen_ai.tool.call.id",
          "gen_ai.tool.call.arguments", "gen_ai.tool.call.result", "gen_ai.usage.input_tokens", "gen_ai.response.finish_reasons",
-         "gen_ai.request.temperature", "gen_ai.request.model", "spanreel.run.input", "spanreel.run.output", "spanreel.tag.a", "error.type"]  # fmt: skip
+         "gen_ai.request.temperature", "gen_ai.request.model", "spanreel.run.input", "spanreel.run.output", "spanreel.tag.a", "error.type", "spanreel.effect.source", "spanreel.tool.safety"]  # fmt: skip
 VALUES = JSON.map(json.dumps) | JSON | st.binary(max_size=4)
 SPANS = st.lists(
     st.tuples(

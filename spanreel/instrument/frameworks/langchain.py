@@ -13,7 +13,7 @@ from spanreel.instrument.guard import guard
 from spanreel.instrument.invocation import ABSENT, AGENT, WORKFLOW, Invocation
 from spanreel.instrument.responder import LIVE
 from spanreel.instrument.stepping import async_generator, generator
-from spanreel.instrument.tool_call import Dispatch, Tool, acall_tool, call_tool
+from spanreel.instrument.tool_call import Dispatch, Tool, acall_tool, call_tool, dispatched
 from spanreel.instrument.tools import declared
 from spanreel.wire import attributes as names
 
@@ -26,7 +26,9 @@ def run_tool(wrapped: Callable[..., Any], tool: Any, args: tuple[Any, ...], kwar
     """`BaseTool.run`."""
     if not _listening():
         return wrapped(*args, **kwargs)
-    return call_tool(_dispatch(tool, args, kwargs), partial(wrapped, *args, **kwargs))
+    dispatch = dispatched(NAME, partial(_dispatch, tool, args, kwargs))
+    body = partial(wrapped, *args, **kwargs)
+    return body() if dispatch is None else call_tool(dispatch, body)
 
 
 async def arun_tool(
@@ -35,7 +37,9 @@ async def arun_tool(
     """`BaseTool.arun`."""
     if not _listening():
         return await wrapped(*args, **kwargs)
-    return await acall_tool(_dispatch(tool, args, kwargs), partial(wrapped, *args, **kwargs))
+    dispatch = dispatched(NAME, partial(_dispatch, tool, args, kwargs))
+    body = partial(wrapped, *args, **kwargs)
+    return await (body() if dispatch is None else acall_tool(dispatch, body))
 
 
 def stream_graph(
