@@ -322,7 +322,7 @@ def serving(store: Path) -> tuple[subprocess.Popen[str], int]:
 
 
 def test_what_was_acknowledged_survives_a_kill(store: Path) -> None:
-    """kill -9 in the middle of traffic: every acknowledged span is in the store afterwards."""
+    """After kill -9 in the middle of traffic every acknowledged span is in the store afterwards."""
     process, port = serving(store)
     acknowledged: list[int] = []
     with process:

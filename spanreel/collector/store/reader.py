@@ -237,11 +237,11 @@ class Reader:
         rare: dict[str, Any] = json.loads(rest) if rest else {}
         if shape not in shapes:
             shapes[shape] = restorer.members(common)
-        attributes = dict(shapes[shape])
+        members = dict(shapes[shape])
         if own:
-            attributes.update(restorer.members(own))
+            members.update(restorer.members(own))
         for key in rare.get("missing", ()):
-            del attributes[key]
+            del members[key]
         return Span(
             trace_id=trace_id,
             span_id=span_id,
@@ -252,7 +252,7 @@ class Reader:
             end_ns=end,
             status=status,
             status_message=message or "",
-            attributes=attributes,
+            attributes=restorer.attributes_of(members),
             events=tuple(Event(name, at, dict(pairs), dropped) for name, at, pairs, dropped in restorer.value(events or "[]")),
             links=tuple(Link(trace, span, state, dict(pairs), dropped, flags)
                         for trace, span, state, pairs, dropped, flags in restorer.value(links or "[]")),
@@ -269,14 +269,16 @@ class Reader:
         if number not in self._resources:
             query = "SELECT attributes, schema_url FROM resource WHERE id = ?"
             attributes, url = self._connection.execute(query, (number,)).fetchone()
-            self._resources[number] = Resource(restorer.members(attributes), url)
+            self._resources[number] = Resource(restorer.attributes_of(restorer.members(attributes)), url)
         return self._resources[number]
 
     def _scope(self, number: int, restorer: Restorer) -> Scope:
         if number not in self._scopes:
             query = "SELECT name, version, attributes, schema_url FROM scope WHERE id = ?"
             name, version, attributes, url = self._connection.execute(query, (number,)).fetchone()
-            self._scopes[number] = Scope(name, version, restorer.members(attributes), url)
+            self._scopes[number] = Scope(
+                name, version, restorer.attributes_of(restorer.members(attributes)), url
+            )
         return self._scopes[number]
 
 

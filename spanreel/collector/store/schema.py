@@ -159,6 +159,7 @@ def connect_for_writing(path: Path, wait_seconds: float = BUSY_SECONDS) -> sqlit
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error) from error
     try:
+        check_version(connection, path)  # before anything is changed: the file may be somebody else's
         connection.execute("PRAGMA page_size = 8192")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")

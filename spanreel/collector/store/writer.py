@@ -231,7 +231,7 @@ class Writer:
 
     def _row(self, span: Span, record: Record, rowid: int, trace: int) -> list[Any]:
         self._contents.of_span(record.session or span.trace_id, rowid)
-        fragments = {key: self._contents.attribute(key, value) for key, value in span.attributes.items()}
+        fragments = self._contents.attributes(span.attributes)
         key = rows.shape_key(span, record, self._resource(span.resource), self._scope(span.scope))
         shape = self._shape(key, fragments)
         common = shape.attributes
@@ -320,7 +320,7 @@ class Writer:
         return self._last_scope[1]
 
     def _plain(self, attributes: Mapping[str, Value]) -> str:
-        return object_of({key: self._contents.attribute(key, value) for key, value in attributes.items()})
+        return object_of(self._contents.attributes(attributes))
 
     def _shared(
         self, table: str, known: dict[str, int], columns: tuple[str, ...], values: tuple[str, ...]
