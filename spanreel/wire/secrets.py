@@ -73,8 +73,10 @@ class Pattern:
 
     def at(self, data: bytes, at: int) -> tuple[int, int] | None:
         """The secret whose anchor is here, if it is one."""
+        if self.boundary and not _begins(data, at):
+            return None
         match = self.regex.match(data, at)
-        if match is None or (self.boundary and not _begins(data, at)):
+        if match is None:
             return None
         if self.key:
             return _value(data, match)
@@ -198,10 +200,11 @@ def _closing(data: bytes, start: int, opened: bytes) -> int:
 
 def _token(kind: str, anchor: str, rest: str, *, digit: bool = True) -> Pattern:
     """A token that starts with its issuer's prefix."""
+    bounded = rest.replace(",}", ",2048}")  # hostile bytes must not cost the square of their length
     return Pattern(
         kind,
         anchor.lower().encode(),
-        re.compile(re.escape(anchor.encode()) + rest.encode()),
+        re.compile(re.escape(anchor.encode()) + bounded.encode()),
         digit=digit,
         run=True,
     )
@@ -267,7 +270,7 @@ _TOKENS: Final = (
     _token("token", "shpat_", r"[a-fA-F0-9]{24,}"),
     _token("token", "ya29.", r"[A-Za-z0-9_-]{20,}"),
     _token("token", "GOCSPX-", r"[A-Za-z0-9_-]{20,}", digit=False),
-    _token("jwt", "eyJ", r"[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]{4,}){1,4}", digit=False),
+    _token("jwt", "eyJ", r"[A-Za-z0-9_-]{6,4096}+(?:\.[A-Za-z0-9_-]{4,16384}+){1,4}", digit=False),
     _token("cloud-key", "AKIA", r"[A-Z0-9]{16}(?![A-Za-z0-9])", digit=False),
     _token("cloud-key", "ASIA", r"[A-Z0-9]{16}(?![A-Za-z0-9])", digit=False),
 )
@@ -277,7 +280,7 @@ _CONTEXTUAL: Final = (
         "private-key",
         b"-----begin",
         re.compile(
-            rf"-----BEGIN {_PEM_LABEL}-----(?:{_PEM_TEXT}*?-----END {_PEM_LABEL}-----|(?:(?!--){_PEM_TEXT})*)".encode()
+            rf"-----BEGIN {_PEM_LABEL}-----(?:(?:(?!-----BEGIN){_PEM_TEXT})*?-----END {_PEM_LABEL}-----|(?:(?!--){_PEM_TEXT})*)".encode()
         ),
         boundary=False,
     ),
@@ -325,7 +328,7 @@ _CONTEXTUAL: Final = (
         "cookie",
         b"cookie",
         re.compile(
-            rb"cookie2?(?:\\*[\"'])?\s*:\s*(?:\\*[\"'])?(?P<secret>[^\s=;,\"'\\]+=[^\r\n\"'\\]+)",
+            rb"cookie2?(?:\\*[\"'])?\s*:\s*(?:\\*[\"'])?(?P<secret>[^\s=;,\"'\\]{1,128}=[^\r\n\"'\\]+)",
             re.IGNORECASE,
         ),
         boundary=False,
@@ -356,7 +359,7 @@ DEFAULT_PATTERNS: Final[tuple[Pattern, ...]] = (*_TOKENS, *_CONTEXTUAL, *_KEYS)
 """Provider keys, tokens, cookies, private keys, cloud credentials, passwords in URLs and beside their names."""
 
 _names: Callable[[str], re.Match[str] | None] = re.compile(
-    r"(?:.*[^a-z0-9]|)?(?:[a-z0-9]*(?:password|passwd|passphrase|secret|credentials?)|pwd|authorization|(?:set[_-])?cookie2?"
+    r"(?:.*[^a-z0-9])?(?:[a-z0-9]*(?:password|passwd|passphrase|secret|credentials?)|pwd|authorization|(?:set[_-])?cookie2?"
     r"|[a-z0-9]*(?:api|access|account|private|secret|signing|encryption|subscription)[_-]?keys?"
     r"|[a-z0-9]*(?:access|refresh|auth|session|security|csrf|id|bot|personal)[_-]?token)(?:[_-]?(?:value|base64|[0-9]))?",
     re.IGNORECASE,

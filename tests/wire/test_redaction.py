@@ -268,3 +268,23 @@ def test_urls(url, clean):
 def test_any_url(url):
     """No text breaks the cleaning of URLs."""
     assert isinstance(clean_url(url), str)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "eyJ-",
+        "sk-",
+        "cookie:",
+        "password=",
+        '"password":',
+        '\\"password\\":\\"',
+        "://a:",
+        "-----BEGIN PRIVATE KEY-----",
+    ],
+)
+@pytest.mark.timeout(20)
+def test_hostile_repetition_ends(word):
+    """The start of a secret over and over costs no more than its length allows."""
+    body = (word * 60_000)[:60_000].encode()
+    assert len(REDACTOR.body(body)[0]) > 0
