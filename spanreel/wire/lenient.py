@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spanreel.wire.framing.sse import ServerEvent
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _COUNT_LIMIT = 2**53
@@ -70,6 +73,17 @@ def arguments(value: object) -> Any:
         return value
     parsed = parse(value)
     return value if parsed is None and value.strip() != "null" else parsed
+
+
+def event(sent: ServerEvent) -> dict[str, Any]:
+    """The object that a server-sent event carries, with the event's name as its `type` if it says none.
+
+    An event whose data was cut off says nothing; an error that is only text is its own message.
+    """
+    value = parse(sent.data)
+    if isinstance(value, dict):
+        return {"type": sent.event, **value} if sent.event and "type" not in value else value
+    return {"type": "error", "message": sent.data} if sent.event == "error" and sent.data[:1] != "{" else {}
 
 
 def is_event_stream(body: bytes, content_type: str) -> bool:

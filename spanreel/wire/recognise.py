@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 from spanreel.wire.dialects import anthropic_messages, openai_chat, openai_embeddings, openai_responses
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from spanreel.wire.dialect import Dialect
 
 DIALECTS: Final[tuple[Dialect, ...]] = (
@@ -56,7 +58,8 @@ PROVIDERS: Final[dict[str, str]] = {
 """Hosts (and all below them) that name the provider."""
 
 _PATH = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?([^?#]*)")
-_MODEL = re.compile(rb'(?<!\\)"model"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
+_MODEL_KEY = b'"model"'
+_MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
 _MODEL_IN_PATH = re.compile(r"/(?:deployments|models)/([^/:?#]+)")
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]')
 
@@ -91,7 +94,7 @@ def request_model(body: bytes, url: str = "") -> str | None:
 
     A body that names several (a tool call's arguments may) is read for the one at its top.
     """
-    found = list(_MODEL.finditer(body))
+    found = list(_named_models(body))
     if len({match[1] for match in found}) > 1:
         tops = _top_level(body, {match.start() for match in found})
         found = [match for match in found if match.start() in tops] or found
@@ -109,6 +112,14 @@ def provider_of(dialect: Dialect, host: str) -> str:
             return PROVIDERS[name]
         name = name.partition(".")[2]
     return dialect.provider
+
+
+def _named_models(body: bytes) -> Iterator[re.Match[bytes]]:
+    at = body.find(_MODEL_KEY)  # many times faster than a search by the expression
+    while at >= 0:
+        if match := _MODEL.match(body, at):
+            yield match
+        at = body.find(_MODEL_KEY, at + 1)
 
 
 def _top_level(body: bytes, places: set[int]) -> set[int]:

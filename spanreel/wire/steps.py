@@ -128,14 +128,14 @@ def _model_calls(models: Sequence[Record], ancestors: Callable[[Record], Iterabl
 
 
 def _model_above(models: Sequence[Record], ancestors: Callable[[Record], Iterable[Record]]) -> dict[str, str]:
-    """The nearest model span above each, where no agent and no tool is between them."""
+    """The nearest model span of its kind above each, where no agent and no tool is between them."""
     here = {record.span_id for record in models}
     over: dict[str, str] = {}
     for record in models:
         for above in ancestors(record):
             if above.kind in _BETWEEN:
                 break
-            if above.span_id in here:
+            if above.span_id in here and above.kind == record.kind:
                 over[record.span_id] = above.span_id
                 break
     return over

@@ -178,15 +178,16 @@ def test_a_model_span_over_several_calls_is_an_aggregate() -> None:
 
 
 def test_a_model_call_inside_a_tool_is_its_own_step() -> None:
-    """An agent used as a tool does not disappear in the model span that frames its call."""
+    """An agent used as a tool does not disappear in the model span that frames its call; nor does an embedding."""
     run = only(
         root(),
         record("framework", 10, 90),
         record("tool", 20, 80, "tool", "framework", tool_name="ask_expert"),
         record("inner", 30, 40, parent="tool"),
+        record("vector", 85, 86, "embedding", "framework"),
     )
 
-    assert shape(run) == [("framework",), ("tool",), ("inner",)]
+    assert shape(run) == [("framework",), ("tool",), ("inner",), ("vector",)]
 
 
 def test_one_response_id_seen_by_two_emitters_is_one_call() -> None:

@@ -135,6 +135,8 @@ def salvaged(value: str) -> Any:
         elif char in "]}":
             if not stack or stack.pop() != char:
                 return value
+            if not stack and value[at + 1 :].strip():  # it closed and went on: a text, nothing was cut off
+                return value
             cuts.append((at + 1, "".join(reversed(stack))))
         elif char == ",":
             cuts.append((at, "".join(reversed(stack))))

@@ -94,8 +94,8 @@ def _assemble(body: bytes) -> tuple[dict[str, Any], bool]:
     blocks: dict[int, dict[str, Any]] = {}
     done = False
     for sent in sse.events(body):
-        event = mapping(lenient.parse(sent.data))
-        kind = event.get("type") or sent.event
+        event = lenient.event(sent)
+        kind = event.get("type")
         index = lenient.count(event.get("index")) or 0
         if kind == "message_start":
             answer = mapping(event.get("message"))
@@ -108,7 +108,7 @@ def _assemble(body: bytes) -> tuple[dict[str, Any], bool]:
         elif kind == "message_stop":
             done = True
         elif kind == "error":
-            answer["error"] = event.get("error") or event or sent.data
+            answer["error"] = event.get("error") or event
     if blocks:
         answer["content"] = [_closed(blocks[index]) for index in sorted(blocks)]
     return answer, done

@@ -111,7 +111,7 @@ def _assemble(body: bytes) -> tuple[dict[str, Any], bool]:
         if event.data.strip() == "[DONE]":
             done = True
             continue
-        chunk = mapping(lenient.parse(event.data))
+        chunk = lenient.event(event)
         for key in ("id", "model", "error"):
             if chunk.get(key) and not answer.get(key):
                 answer[key] = chunk[key]
@@ -120,8 +120,8 @@ def _assemble(body: bytes) -> tuple[dict[str, Any], bool]:
         for delta in objects(chunk.get("choices")):
             index = lenient.count(delta.get("index")) or 0
             _continue(choices.setdefault(index, {"index": index, "message": lenient.Merged()}), delta)
-        if event.event == "error" and "error" not in answer:
-            answer["error"] = chunk or event.data
+        if chunk.get("type") == "error" and "error" not in answer:
+            answer["error"] = chunk
     for choice in choices.values():
         choice["message"] = lenient.settle(choice["message"])
     return {**answer, "choices": [choices[index] for index in sorted(choices)]}, done

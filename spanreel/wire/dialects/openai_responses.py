@@ -87,10 +87,10 @@ def _assemble(body: bytes) -> tuple[dict[str, Any], bool]:
     items: dict[int, dict[str, Any]] = {}
     done = False
     for sent in sse.events(body):
-        event = mapping(lenient.parse(sent.data))
-        kind = str(event.get("type") or sent.event)
+        event = lenient.event(sent)
+        kind = str(event.get("type"))
         if kind == "error":
-            answer["error"] = event.get("error") or event or sent.data
+            answer["error"] = event.get("error") or event
         elif isinstance(event.get("response"), dict):
             answer = {
                 **answer,

@@ -1,0 +1,1 @@
+"""What happened, what changed, do it again: the reading and re-running side. Mostly quiet; the loud modules say so."""

@@ -1,0 +1,206 @@
+"""What of a step counts when two runs are compared, and where two values differ. Quiet.
+
+Left out is what another run of the same agent mints anew or measures anew: ids, times, durations, token counts,
+signatures. A tool's answer is tied to its call by what was called instead of by the call's id.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from spanreel.replay import conversation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from spanreel.replay.timeline import ReplayStep
+
+SKETCH_BITS = 512
+SKETCH_TOKENS = 96  # the lowest hashes stand for the whole: long texts stay comparable
+MAX_PATHS = 64
+MINTED = frozenset(
+    {"id", "signature", "thought_signature", "encrypted_content", "response_id", "obfuscation"}
+)
+"""Properties of messages and their parts that a provider mints for each answer."""
+_WORD = re.compile(r"\w+", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparable:
+    """A step as it is compared.
+
+    Attributes:
+        kind: steps of different kinds, and calls of different tools, are never the same step changed.
+        document: what counts, by the field names of `ReplayStep`, what comes first in time first.
+        key: equal exactly when the documents are.
+        request_key: equal when the same was asked, whatever came of it.
+        asked, answered: sketches of the words in it (bit sets).
+    """
+
+    kind: tuple[str, str]
+    document: dict[str, Any]
+    key: str
+    request_key: str
+    asked: int
+    answered: int
+
+
+def comparables(steps: Sequence[ReplayStep]) -> list[Comparable]:
+    """The steps of one run as they are compared."""
+    calls = _call_labels(steps)
+    return [_comparable(step, calls) for step in steps]
+
+
+def canonical(value: Any) -> str:
+    """JSON text that is equal exactly when the values are; `1`, `1.0` and `true` are three values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def differences(one: Any, other: Any) -> list[str]:
+    """The JSON paths at which two values differ, at most `MAX_PATHS` of them."""
+    return [path for path, _, _ in changes(one, other)]
+
+
+def changes(one: Any, other: Any) -> list[tuple[str, Any, Any]]:
+    """Path, value here and value there, where two values differ; None stands for what one side lacks."""
+    found: list[tuple[str, Any, Any]] = []
+    for change in _changes("$", one, other):
+        found.append(change)
+        if len(found) == MAX_PATHS:
+            break
+    return found
+
+
+def _changes(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in dict.fromkeys((*one, *other)):
+            yield from _changes(_member(path, name), one.get(name), other.get(name))
+    elif isinstance(one, list) and isinstance(other, list):
+        for index in range(max(len(one), len(other))):
+            left = one[index] if index < len(one) else None
+            right = other[index] if index < len(other) else None
+            yield from _changes(f"{path}[{index}]", left, right)
+    elif canonical(one) != canonical(other):
+        yield path, one, other
+
+
+def _member(path: str, name: str) -> str:
+    return f"{path}.{name}" if _NAME.fullmatch(name) else f"{path}[{json.dumps(name, ensure_ascii=False)}]"
+
+
+def _comparable(step: ReplayStep, calls: dict[str, str]) -> Comparable:
+    if step.tool is not None:
+        told = step.tool
+        asked: dict[str, Any] = {
+            "tool_name": told.tool_name,
+            "tool_args": _unminted(conversation.decoded(told.tool_args), calls),
+        }
+        answered: dict[str, Any] = {
+            "result": _unminted(conversation.decoded(told.result), calls),
+            "error": told.error,
+        }
+        document: dict[str, Any] = {"tool": {**asked, **answered}}
+        kind = ("tool", told.tool_name)
+    else:
+        asked = {
+            "model": step.model,
+            "system": _messages(step.system, calls),
+            "tools": step.tools,
+            "parameters": step.parameters,
+            "input_messages": _messages(step.input_messages, calls),
+        }
+        answered = {"output_messages": _messages(step.output_messages, calls), "error": step.error}
+        document = {**asked, **answered}
+        kind = (step.kind, "" if step.kind == "llm" else step.name)
+    words = {**asked, "system": None, "tools": None} if step.tool is None else asked
+    return Comparable(
+        kind,
+        document,
+        canonical([kind, document]),
+        canonical([kind, asked]),
+        sketch(words),
+        sketch(answered),
+    )
+
+
+def _call_labels(steps: Sequence[ReplayStep]) -> dict[str, str]:
+    """Tool call ids -> what was called, as far as the run tells."""
+    labels: dict[str, str] = {}
+    for step in steps:
+        if step.tool and step.tool.tool_call_id:
+            labels.setdefault(step.tool.tool_call_id, canonical([step.tool.tool_name, step.tool.tool_args]))
+        for part in conversation.parts(step.output_messages, "tool_call"):
+            if isinstance(identity := part.get("id"), str):
+                labels[identity] = canonical([part.get("name"), conversation.decoded(part.get("arguments"))])
+    return labels
+
+
+def _messages(messages: list[dict[str, Any]] | None, calls: dict[str, str]) -> list[Any] | None:
+    return None if messages is None else [_said(message, calls) for message in messages]
+
+
+def _said(value: dict[str, Any], calls: dict[str, str]) -> dict[str, Any]:
+    """A message or a part without what was minted for it."""
+    said: dict[str, Any] = {}
+    for name, inner in value.items():
+        if name == "id" and value.get("type") == "tool_call_response" and isinstance(inner, str):
+            said["call"] = calls.get(inner, "")
+        elif name == "parts" and isinstance(inner, list):
+            said[name] = [_said(part, calls) if isinstance(part, dict) else part for part in inner]
+        elif name in ("arguments", "response", "result"):
+            said[name] = _unminted(conversation.decoded(inner), calls)
+        elif name not in MINTED:
+            said[name] = inner
+    return said
+
+
+def _unminted(value: Any, calls: dict[str, str]) -> Any:
+    """The value with ids of tool calls replaced by what they called."""
+    if isinstance(value, str):
+        return calls.get(value, value)
+    if isinstance(value, dict):
+        return {name: _unminted(inner, calls) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unminted(inner, calls) for inner in value]
+    return value
+
+
+def sketch(value: Any) -> int:
+    """A set of bits that stands for the words in a value; those of like values overlap."""
+    hashes = sorted({crc32(token.encode("utf-8", "replace")) for token in _tokens("", value)})
+    bits = 0
+    for hashed in hashes[:SKETCH_TOKENS]:
+        bits |= 1 << (hashed % SKETCH_BITS)
+    return bits
+
+
+def _tokens(name: str, value: Any) -> Iterable[str]:
+    if isinstance(value, dict):
+        for inner_name, inner in value.items():
+            yield from _tokens(str(inner_name), inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _tokens(name, inner)
+    elif isinstance(value, str):
+        yield from (f"{name}={word}" for word in _WORD.findall(value)) if value.isascii() else value.split()
+    elif value is not None:
+        yield f"{name}={value!r}"
+
+
+def similarity(one: Comparable, other: Comparable) -> float:
+    """From 0 (nothing in common but the kind) to 1 (the same), in thousandths."""
+    if one.key == other.key:
+        return 1.0
+    asked, answered = overlap(one.asked, other.asked), overlap(one.answered, other.answered)
+    return min(0.999, round(0.6 * asked + 0.4 * answered, 3))
+
+
+def overlap(one: int, other: int) -> float:
+    """How much two sketches share: size of the intersection by size of the union."""
+    union = (one | other).bit_count()
+    return (one & other).bit_count() / union if union else 1.0

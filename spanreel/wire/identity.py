@@ -1,0 +1,255 @@
+"""Is this call that recorded call? The identity of a model call, in tiers.
+
+A tier reduces a request body to a *form*; two calls are the same in that tier when dialect, path and form are. Tiers
+are a table, strictest first, and each key names its tier and version: change a form, and its version changes with it.
+
+exact       the JSON value of the body, whatever the order of its keys
+structural  without fields that do not reach the model, ids renamed in order of appearance, tools sorted
+
+A body is compared as it is recorded: one whose secrets were blanked matches a body blanked by the same rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from spanreel.wire.content import canonical_json
+
+VOLATILE: Final = frozenset(
+    {
+        "user",
+        "metadata",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "prompt_cache_options",
+    }
+)
+"""Fields of a request that tell the provider who asks, or where to cache, and never reach the model."""
+
+ABSENT: Final = "<absent>"
+"""What `first_difference` gives for the side that has no such key or item."""
+
+_ID_KEYS = frozenset(
+    {
+        "id",
+        "call_id",
+        "tool_call_id",
+        "tool_use_id",
+        "toolUseId",
+        "item_id",
+        "response_id",
+        "previous_response_id",
+    }
+)
+_PAYLOADS = frozenset(
+    {
+        "arguments",
+        "args",
+        "input_schema",
+        "parameters",
+        "schema",
+        "json_schema",
+        "json",
+        "inputSchema",
+        "properties",
+    }
+)
+"""Keys below which an `id` is the user's: an argument, a result, a schema."""
+_CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "custom_tool_call"})
+_HISTORY = ("messages", "input", "contents")
+_TOOL_LISTS = frozenset({"tools", "functions", "functionDeclarations", "function_declarations"})
+_ID_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"(?:call|toolu|tooluse|srvtoolu|mcptoolu|fc|fco|ctc|msg|resp|rs|ws|mcp|run|step|thread|chatcmpl)[_-](?:vrtx_|bdrk_)?"
+    r"(?=[A-Za-z]*[0-9])[A-Za-z0-9]{12,}"
+    r"|(?:adk-|pyd_ai_|af-call-|lc_run--)[0-9a-f-]{16,})"
+)
+
+
+def _exact(value: Any) -> Any:
+    return value
+
+
+def _structural(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    kept = {key: item for key, item in value.items() if key not in VOLATILE}
+    return _Renaming().value(_sorted_tools(kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One way to call two requests the same.
+
+    Args:
+        name: as verdicts and reports spell it.
+        version: prefix of its keys.
+        form: what it makes of a body's JSON value.
+        whole_path: whether the full path counts, or only what in it names the model.
+    """
+
+    name: str
+    version: str
+    form: Callable[[Any], Any]
+    whole_path: bool
+
+    def key(self, dialect: str, path: str, body: bytes, value: Any) -> str:
+        """The identity in this tier. `value` is the body's JSON value, or `ABSENT` where the body is not JSON."""
+        place = path if self.whole_path else "/".join(_MODEL_IN_PATH.findall(path))
+        digest = hashlib.blake2b(f"{dialect}\0{place}\0".encode("utf-8", "surrogatepass"), digest_size=16)
+        digest.update(self._text(value) if value is not ABSENT else body)
+        return f"{self.version}:{digest.hexdigest()}"
+
+    def _text(self, value: Any) -> bytes:
+        return canonical_json(self.form(value)).encode("utf-8", "surrogatepass")
+
+
+_MODEL_IN_PATH = re.compile(r"(?<=/deployments/)[^/]+|(?<=/models/)[^/]+")
+
+EXACT: Final = Tier("exact", "e1", _exact, whole_path=True)
+STRUCTURAL: Final = Tier("structural", "s1", _structural, whole_path=False)
+TIERS: Final = (EXACT, STRUCTURAL)
+"""Every tier, strictest first."""
+
+
+def exact(dialect: str, path: str, body: bytes) -> str:
+    """The exact identity of a request; the host plays no part.
+
+    Args:
+        dialect: its name, such as ``openai.chat``.
+        path: of the URL, without host and query.
+        body: as sent; one that is not JSON is taken byte by byte.
+    """
+    return identities(dialect, path, body, (EXACT,))[0]
+
+
+def structural(dialect: str, path: str, body: bytes) -> str:
+    """The structural identity (`spanreel.request.hash`): as `exact`, but equal for what differs between two runs anyway.
+
+    Of the path only what names the model counts (a deployment), so that a proxy or another base URL changes nothing.
+    """
+    return identities(dialect, path, body, (STRUCTURAL,))[0]
+
+
+def identities(dialect: str, path: str, body: bytes, tiers: tuple[Tier, ...] = TIERS) -> tuple[str, ...]:
+    """The identity in each tier, in the order of the tiers; the body is parsed once."""
+    value = _parsed(body)
+    try:
+        return tuple(tier.key(dialect, path, body, value) for tier in tiers)
+    except RecursionError:
+        return tuple(tier.key(dialect, path, body, ABSENT) for tier in tiers)
+
+
+def canonical(value: Any, tier: Tier = STRUCTURAL) -> Any:
+    """The form of a body's JSON value in a tier, as a JSON value: what is compared, and what a report shows."""
+    return tier.form(value)
+
+
+def history(value: Any) -> list[Any]:
+    """The messages of a request (OpenAI, Anthropic, Gemini: `messages`, `input`, `contents`); a lone text is one message."""
+    if isinstance(value, Mapping):
+        for key in _HISTORY:
+            if key in value:
+                return value[key] if isinstance(value[key], list) else [value[key]]
+    return []
+
+
+def message_digests(body: bytes, tier: Tier = STRUCTURAL) -> list[str]:
+    """One digest a message of the request's history, so that two requests can be told apart message by message."""
+    value = _parsed(body)
+    if value is ABSENT:
+        return []
+    try:
+        return [_digest(said) for said in history(tier.form(value))]
+    except RecursionError:
+        return []
+
+
+def first_difference(a: Any, b: Any) -> tuple[str, Any, Any] | None:
+    """Where two JSON values first differ: JSON path, left, right (`ABSENT` for a side that has nothing there); None: nowhere.
+
+    Numbers differ when their JSON does: `1` is not `1.0`, and not `true`.
+    """
+    waiting: list[tuple[str, Any, Any]] = [("$", a, b)]
+    while waiting:
+        path, left, right = waiting.pop()
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            keys = sorted({*left, *right}, reverse=True)
+            waiting += [(path + _step(key), left.get(key, ABSENT), right.get(key, ABSENT)) for key in keys]
+        elif isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
+            places = reversed(range(max(len(left), len(right))))
+            waiting += [(f"{path}[{at}]", _at(left, at), _at(right, at)) for at in places]
+        elif type(left) is not type(right) or left != right:
+            return path, left, right
+    return None
+
+
+class _Repeats(dict[str, str]):
+    """Names for ids in order of first appearance."""
+
+    def __missing__(self, identity: str) -> str:
+        name = self[identity] = f"<id:{len(self) + 1}>"
+        return name
+
+
+@dataclass(slots=True)
+class _Renaming:
+    """Renames ids: which ids are equal stays visible, what they are does not."""
+
+    names: _Repeats = field(default_factory=_Repeats)
+
+    def value(self, value: Any, protocol: bool = True) -> Any:
+        """The value with its ids renamed; outside the protocol's own objects only tokens that look like ids are."""
+        if isinstance(value, str):
+            return _ID_TOKEN.sub(lambda found: self.names[found[0]], value)
+        if isinstance(value, list):
+            return [self.value(item, protocol) for item in value]
+        if not isinstance(value, Mapping):
+            return value
+        return {key: self._field(key, value, protocol) for key in sorted(value)}
+
+    def _field(self, key: str, owner: Mapping[str, Any], protocol: bool) -> Any:
+        item = owner[key]
+        if protocol and key in _ID_KEYS and isinstance(item, str):
+            return self.names[item]
+        payload = key in _PAYLOADS or (key == "input" and owner.get("type") in _CALLS)
+        return self.value(item, protocol and not payload)
+
+
+def _sorted_tools(value: dict[str, Any]) -> dict[str, Any]:
+    """The body with the tool lists at its top, and those within them, in the order of their text."""
+    return {
+        key: _sorted_list(item) if key in _TOOL_LISTS and isinstance(item, list) else item
+        for key, item in value.items()
+    }
+
+
+def _sorted_list(tools: list[Any]) -> list[Any]:
+    return sorted(
+        (_sorted_tools(tool) if isinstance(tool, dict) else tool for tool in tools), key=canonical_json
+    )
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return ABSENT
+
+
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(canonical_json(value).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _step(key: str) -> str:
+    return f".{key}" if key.isidentifier() else f"[{json.dumps(key, ensure_ascii=False)}]"
+
+
+def _at(values: list[Any] | tuple[Any, ...], place: int) -> Any:
+    return values[place] if place < len(values) else ABSENT

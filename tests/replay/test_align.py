@@ -1,0 +1,190 @@
+"""align: which step of one run is which step of another."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from compared_steps import chat, numbered, tool
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spanreel.replay.align import Pair, align
+from spanreel.replay.timeline import ReplayStep
+
+STEPS = st.lists(
+    st.one_of(
+        st.builds(tool, st.sampled_from(["get", "put"]), st.integers(0, 2), key=st.integers(0, 3)),
+        st.builds(chat, st.sampled_from(["a b", "a c", "d"]), st.sampled_from(["x", "y z"])),
+    ),
+    max_size=14,
+).map(lambda steps: numbered(*steps))
+
+
+def relations(a: list[ReplayStep], b: list[ReplayStep]) -> list[str]:
+    """The pairs as words."""
+    return [f"{pair.relation} {pair.step.name}" for pair in align(a, b)]
+
+
+def mirrored(pair: Pair) -> tuple[Any, ...]:
+    """A pair as the comparison the other way round should tell it."""
+    relation = {"added": "removed", "removed": "added"}.get(pair.relation, pair.relation)
+    return (pair.b and pair.b.number, pair.a and pair.a.number, relation, pair.similarity)
+
+
+def plain(pair: Pair) -> tuple[Any, ...]:
+    """A pair as plain values."""
+    return (pair.a and pair.a.number, pair.b and pair.b.number, pair.relation, pair.similarity)
+
+
+@given(STEPS)
+def test_a_run_is_the_same_as_itself(steps: list[ReplayStep]) -> None:
+    """Every step of a run is paired with itself and called the same."""
+    pairs = align(steps, steps)
+    assert [(pair.a and pair.a.number, pair.b and pair.b.number) for pair in pairs] == [
+        (step.number, step.number) for step in steps
+    ]
+    assert all(pair.relation == "same" and pair.similarity == 1.0 and not pair.paths for pair in pairs)
+
+
+@given(STEPS, STEPS)
+def test_every_step_is_in_exactly_one_pair(a: list[ReplayStep], b: list[ReplayStep]) -> None:
+    """No step is lost and none is told twice."""
+    pairs = align(a, b)
+    assert sorted(pair.a.number or 0 for pair in pairs if pair.a) == [step.number for step in a]
+    assert sorted(pair.b.number or 0 for pair in pairs if pair.b) == [step.number for step in b]
+    for pair in pairs:
+        assert (pair.a is None) == (pair.relation == "added")
+        assert (pair.b is None) == (pair.relation == "removed")
+        assert bool(pair.paths) == (
+            pair.relation == "changed" or (pair.relation == "moved" and pair.similarity < 1)
+        )
+
+
+@given(STEPS, STEPS)
+def test_comparing_the_other_way_round_mirrors(a: list[ReplayStep], b: list[ReplayStep]) -> None:
+    """align(b, a) makes the same pairs as align(a, b)."""
+    assert Counter(map(plain, align(a, b))) == Counter(map(mirrored, align(b, a)))
+
+
+@given(STEPS, STEPS)
+def test_pairs_that_are_not_moved_keep_their_order(a: list[ReplayStep], b: list[ReplayStep]) -> None:
+    """Same and changed pairs never cross."""
+    kept = [pair for pair in align(a, b) if pair.relation in ("same", "changed")]
+    assert [pair.a and pair.a.number for pair in kept] == sorted(
+        pair.a.number or 0 for pair in kept if pair.a
+    )
+    assert [pair.b and pair.b.number for pair in kept] == sorted(
+        pair.b.number or 0 for pair in kept if pair.b
+    )
+
+
+def test_an_inserted_call_is_added_and_the_rest_stays_the_same() -> None:
+    """One call more at the front does not shift everything behind it."""
+    b = numbered(tool("look"), tool("get", id=1), tool("put", id=2))
+    a = numbered(tool("get", id=1), tool("put", id=2))
+    assert relations(a, b) == ["added look", "same get", "same put"]
+
+
+def test_a_repeated_call_is_added_after_the_first() -> None:
+    """Of equal calls the earlier ones are paired."""
+    once, twice = (
+        numbered(tool("get", id=1), chat("q", "a")),
+        numbered(tool("get", id=1), tool("get", id=1), chat("q", "a")),
+    )
+    assert [plain(pair)[:3] for pair in align(once, twice)] == [
+        (1, 1, "same"),
+        (None, 2, "added"),
+        (2, 3, "same"),
+    ]
+
+
+def test_changed_arguments_are_named_by_path() -> None:
+    """The same tool with another argument is changed, not removed and added."""
+    (pair,) = align(
+        numbered(tool("get", order={"id": "#1"}, full=True)),
+        numbered(tool("get", order={"id": "#2"}, full=True)),
+    )
+    assert (pair.relation, pair.paths) == ("changed", ["$.tool.tool_args.order.id"])
+    assert 0 < pair.similarity < 1
+
+
+def test_a_moved_call_is_told_from_a_removed_one() -> None:
+    """A call made later is moved: one pair, not one removed and one added."""
+    a = numbered(tool("user", id=1), tool("order", id=2), tool("product", id=3))
+    b = numbered(tool("order", id=2), tool("product", id=3), tool("user", id=1))
+    assert relations(a, b) == ["same order", "same product", "moved user"]
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, True), (1, 1.0), (0, False), (None, ""), ("1", 1)])
+def test_values_that_python_takes_for_equal_differ(one: Any, other: Any) -> None:
+    """What is different JSON is different."""
+    (pair,) = align(numbered(tool("get", key=one)), numbered(tool("get", key=other)))
+    assert pair.paths == ["$.tool.tool_args.key"]
+
+
+def test_minted_ids_are_no_difference() -> None:
+    """Tool call ids of another run, also where a result or an answer repeats them, do not count."""
+
+    def run(call_id: str, message_id: str) -> list[ReplayStep]:
+        asks = [
+            {
+                "role": "assistant",
+                "id": message_id,
+                "parts": [{"type": "tool_call", "id": call_id, "name": "get", "arguments": {"n": 1}}],
+            }
+        ]
+        heard = [{"role": "tool", "parts": [{"type": "tool_call_response", "id": call_id, "response": "5"}]}]
+        first = chat("q", "").model_copy(update={"output_messages": asks})
+        last = chat("", "done").model_copy(update={"input_messages": heard})
+        return numbered(first, tool("get", {"content": "5", "tool_call_id": call_id}, call_id, n=1), last)
+
+    assert [pair.relation for pair in align(run("call_a", "m1"), run("call_b", "m2"))] == ["same"] * 3
+
+
+def test_swapped_answers_of_parallel_calls_are_a_difference() -> None:
+    """A result is tied to its call by what was called: two results swapped are seen."""
+
+    def run(first: str, second: str) -> list[ReplayStep]:
+        calls = [
+            {"type": "tool_call", "id": name, "name": "get", "arguments": {"n": n}}
+            for n, name in enumerate("ab")
+        ]
+        heard = [
+            {"type": "tool_call_response", "id": "a", "response": first},
+            {"type": "tool_call_response", "id": "b", "response": second},
+        ]
+        ask = chat("q", "").model_copy(update={"output_messages": [{"role": "assistant", "parts": calls}]})
+        return numbered(
+            ask, chat("", "x").model_copy(update={"input_messages": [{"role": "tool", "parts": heard}]})
+        )
+
+    assert [pair.relation for pair in align(run("1", "2"), run("2", "1"))] == ["same", "changed"]
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5, 0.97])
+def test_long_runs_are_aligned_in_seconds(shared: float) -> None:
+    """A thousand steps against a thousand take less than two seconds of this process, alike or not."""
+    rolled = random.Random(7)
+    a = [tool(f"t{n % 3}", n, key=f"value {rolled.random()}") for n in range(1000)]
+    b = [
+        step if rolled.random() < shared else tool(step.name, "other", key=f"{rolled.random()}") for step in a
+    ]
+    rolled.shuffle(head := b[:50])
+    b = numbered(*b[50:], *head)
+    began = time.process_time()
+    pairs = align(numbered(*a), b)
+    assert time.process_time() - began < 2
+    assert sum(pair.a is not None for pair in pairs) == sum(pair.b is not None for pair in pairs) == 1000
+
+
+def test_runs_too_long_for_the_whole_table_stay_in_order() -> None:
+    """Beyond the full table a band is searched; nothing is lost and equal steps still find each other."""
+    a = numbered(*(tool("get", n, key=n % 7, pad=f"{n} {n * 3}") for n in range(1600)))
+    b = numbered(*(tool("get", n + 1, key=n % 7, pad=f"{n} {n * 3}") for n in range(1580)))
+    pairs = align(a, b)
+    assert sum(pair.relation == "changed" for pair in pairs) == 1580
+    assert sum(pair.relation == "removed" for pair in pairs) == 20

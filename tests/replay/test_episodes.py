@@ -1,0 +1,183 @@
+"""Two recorded agents on the same hundred tasks: the comparison against a count made without it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spanreel.replay.compare import compare
+from spanreel.replay.timeline import Replay
+from spanreel.wire.spans import Span
+
+FILES = ("gpt4o_tool_calling_100ep.json", "gpt4o_tool_calling_preconditions_100ep.json")
+
+
+def arguments(text: str) -> Any:
+    """What the model wrote, as JSON where it is JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def genai(message: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAI chat message as a GenAI message."""
+    if message["role"] == "tool":
+        return {
+            "role": "tool",
+            "parts": [
+                {"type": "tool_call_response", "id": message["tool_call_id"], "response": message["content"]}
+            ],
+        }
+    parts: list[dict[str, Any]] = (
+        [{"type": "text", "content": message["content"]}] if message.get("content") else []
+    )
+    for call in message.get("tool_calls") or ():
+        told = call["function"]
+        parts.append(
+            {
+                "type": "tool_call",
+                "id": call["id"],
+                "name": told["name"],
+                "arguments": arguments(told["arguments"]),
+            }
+        )
+    return {"role": message["role"], "parts": parts}
+
+
+def spans(episode: dict[str, Any], trace: str) -> Iterator[Span]:
+    """The episode as spans with standard attributes: one for each answer of the model, one for each tool call."""
+    told: list[dict[str, Any]] = []
+    yield Span(
+        trace,
+        f"{1:016x}",
+        "invoke_agent",
+        start_ns=1,
+        end_ns=10**12,
+        attributes={"gen_ai.operation.name": "invoke_agent"},
+    )
+    for number, message in enumerate(episode["traj"], 2):
+        attributes: dict[str, Any] = {}
+        if message["role"] == "assistant":
+            attributes = {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.request.model": "gpt-4o",
+                "gen_ai.input.messages": json.dumps(told),
+                "gen_ai.output.messages": json.dumps([genai(message)]),
+            }
+        elif message["role"] == "tool":
+            attributes = {
+                "gen_ai.operation.name": "execute_tool",
+                "gen_ai.tool.name": message["name"],
+                "gen_ai.tool.call.id": message["tool_call_id"],
+            }
+        if attributes:
+            yield Span(
+                trace,
+                f"{number:016x}",
+                message["role"],
+                f"{1:016x}",
+                start_ns=number * 10**9,
+                end_ns=number * 10**9 + 5,
+                attributes=attributes,
+            )
+        told.append(genai(message))
+
+
+def essence(episode: dict[str, Any]) -> list[str]:
+    """The steps of an episode, ids left out: what was newly said and asked, what was answered; counted by hand."""
+    steps: list[str] = []
+    heard: list[Any] = []
+    for message in episode["traj"]:
+        calls = [
+            (call["function"]["name"], arguments(call["function"]["arguments"]))
+            for call in message.get("tool_calls") or ()
+        ]
+        said = json.dumps([message["role"], message.get("content"), message.get("name"), calls])
+        if message["role"] == "assistant":
+            steps.append(json.dumps([heard, said]))
+            heard = []
+        elif message["role"] == "tool":
+            steps.append(json.dumps([steps[-1], said]))
+        heard.append(said)
+    return steps
+
+
+@pytest.fixture(scope="module")
+def pairs(shared: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Both agents' episodes of each task."""
+    folder = shared / "data" / "trajectories" / "tau_retail"
+    one, other = (
+        {episode["task_id"]: episode for episode in json.loads((folder / name).read_text("utf-8"))}
+        for name in FILES
+    )
+    return [(one[task], other[task]) for task in sorted(one.keys() & other.keys())]
+
+
+def test_the_first_different_step_of_each_pair_is_named(
+    pairs: list[tuple[dict[str, Any], dict[str, Any]]],
+) -> None:
+    """For a hundred pairs the first divergence is the first step at which a walk side by side sees a difference."""
+    assert len(pairs) == 100
+    for one, other in pairs:
+        found = compare(Replay.from_spans(spans(one, "a" * 32)), Replay.from_spans(spans(other, "b" * 32)))
+        left, right = essence(one), essence(other)
+        first = next(
+            (at for at, (here, there) in enumerate(zip(left, right, strict=False), 1) if here != there),
+            min(len(left), len(right)) + 1,
+        )
+        assert found.first_divergence is not None
+        steps = {found.first_divergence.a_step, found.first_divergence.b_step} - {None}
+        assert steps == {first}, one["task_id"]
+
+
+def test_every_call_of_each_pair_is_counted_once(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """Common, changed, reordered, removed and added calls add up to the calls that the files hold."""
+    for one, other in pairs:
+        here, there = (
+            sum(message["role"] == "tool" for message in episode["traj"]) for episode in (one, other)
+        )
+        calls = compare(
+            Replay.from_spans(spans(one, "a" * 32)), Replay.from_spans(spans(other, "b" * 32))
+        ).tool_calls_diff
+        paired = calls.common + len(calls.changed) + len(calls.reordered)
+        assert (paired + len(calls.removed), paired + len(calls.added)) == (here, there)
+
+
+def test_an_episode_with_other_ids_is_the_same(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """All call ids minted anew: an empty diff."""
+    for episode, _ in pairs[:10]:
+        again = json.loads(json.dumps(episode).replace('"call_', '"other_'))
+        found = compare(
+            Replay.from_spans(spans(episode, "a" * 32)), Replay.from_spans(spans(again, "b" * 32))
+        )
+        assert found.identical
+        assert found.tool_calls_diff.common == sum(message["role"] == "tool" for message in episode["traj"])
+
+
+def test_one_altered_result_is_the_one_difference_named(
+    pairs: list[tuple[dict[str, Any], dict[str, Any]]],
+) -> None:
+    """One character in one result: that call is changed and comes first; no call is added or removed."""
+    for episode, _ in pairs[:10]:
+        again = json.loads(json.dumps(episode))
+        heard = zip(again["traj"], again["traj"][1:], strict=False)
+        altered = [told for told, then in heard if told["role"] == "tool" and then["role"] == "assistant"][-1]
+        altered["content"] += "!"
+        found = compare(
+            Replay.from_spans(spans(episode, "a" * 32)), Replay.from_spans(spans(again, "b" * 32))
+        )
+        calls = found.tool_calls_diff
+        assert (len(calls.changed), len(calls.added), len(calls.removed), len(calls.reordered)) == (
+            1,
+            0,
+            0,
+            0,
+        )
+        assert calls.changed[0].b.tool_call_id == altered["tool_call_id"]
+        assert found.first_divergence is not None
+        assert found.first_divergence.what == "the tool's result"
