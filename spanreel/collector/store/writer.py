@@ -130,14 +130,17 @@ class Writer:
                 for trace in stale[start : start + _GROUPED_AT_ONCE]:
                     grouped.store(self._connection, trace)
 
-    def delete(self, trace_id: str) -> int:
-        """Delete a trace: its spans, its runs, and every content that nothing else uses. Gives the number of spans.
+    def delete(self, run_id: str) -> int:
+        """Delete a run: its spans, and every content that nothing else uses. Gives the number of spans.
+
+        Args:
+            run_id: exactly, as `Run.run_id` has it.
 
         Raises:
             StoreError: the store could not be written.
         """
         with self._transaction():
-            deleted = grouped.delete(self._connection, trace_id)
+            deleted = grouped.delete(self._connection, run_id)
             sweep(self._connection)
         self._forget()
         return deleted
