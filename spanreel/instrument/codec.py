@@ -20,7 +20,17 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
-from spanreel.instrument.decoder import BY_TEXT, CONTAINERS, TAG, TIMES, class_path, decode, kind_of, result
+from spanreel.instrument.decoder import (
+    BY_TEXT,
+    CONTAINERS,
+    TAG,
+    TIMES,
+    class_path,
+    decode,
+    kind_of,
+    moved,
+    result,
+)
 
 __all__ = [
     "EXACT",
@@ -32,6 +42,7 @@ __all__ = [
     "encode",
     "encode_returned",
     "fidelity",
+    "moved",
     "plain",
     "plain_text",
     "result",
@@ -166,9 +177,8 @@ def _object(value: Any, of: type, path: str, depth: int) -> Any:
         return {TAG: "dataclass", "class": path, "value": fields}
     if isinstance(value, tuple) and hasattr(of, "_fields"):
         return {TAG: "namedtuple", "class": path, "items": [_encode(item, depth + 1) for item in value]}
-    to_dict = getattr(value, "to_dict", None)
-    if callable(to_dict) and callable(getattr(of, "from_dict", None)):
-        return {TAG: "from_dict", "class": path, "value": _encode(to_dict(), depth + 1)}
+    if callable(getattr(of, "to_dict", None)) and callable(getattr(of, "from_dict", None)):
+        return _from_dict(value, of, path, depth)
     return _opaque(value, depth)
 
 
@@ -183,6 +193,18 @@ def _model(value: Any, of: Any, path: str, depth: int) -> Any:
         except Exception:  # noqa: BLE001, S112 — the next form is tried, and in the end it is marked opaque
             continue
     return _opaque(value, depth)
+
+
+def _from_dict(value: Any, of: Any, path: str, depth: int) -> Any:
+    """By the class's own pair of methods, where they give back the same value."""
+    data = value.to_dict()
+    again = of.from_dict(data)
+    same = again == value if of.__eq__ is not object.__eq__ else again.to_dict() == data
+    return (
+        {TAG: "from_dict", "class": path, "value": _encode(data, depth + 1)}
+        if same
+        else _opaque(value, depth)
+    )
 
 
 def _exception(value: BaseException, path: str, depth: int) -> Any:

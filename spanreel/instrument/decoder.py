@@ -27,6 +27,9 @@ BY_TEXT: Final = {
 }  # fmt: skip
 
 
+_moved: dict[str, str] = {}
+
+
 def decode(text: str, packages: Sequence[str] = ()) -> Any:
     """The value again.
 
@@ -51,6 +54,11 @@ def result(text: str, packages: Sequence[str] = ()) -> Any:
     if isinstance(value, BaseException) and kind_of(_parse(text)) == "exception":
         raise value
     return value
+
+
+def moved(recorded: str, module: str) -> None:
+    """Look for classes of the module `recorded` in `module` from now on: a script's `__main__` has another name here."""
+    _moved[recorded] = module
 
 
 def class_path(of: type) -> str:
@@ -143,7 +151,7 @@ class _Decoding:
             of = RuntimeError
         if not issubclass(of, Exception) and tree["class"] not in _NO_EXCEPTIONS:
             of = RuntimeError
-        if class_path(of) != tree["class"]:
+        if class_path(of).partition(":")[2] != tree["class"].partition(":")[2]:
             return RuntimeError(message)
         args = self.value(list(tree.get("args", [])), depth + 1)
         if of.__module__ == "builtins":
@@ -156,6 +164,7 @@ class _Decoding:
     def load(self, path: str) -> type:
         """The class at ``module:qualname``."""
         module_name, _, qualname = path.partition(":")
+        module_name = _moved.get(module_name, module_name)
         module = sys.modules.get(module_name)
         if module is None and (module_name.partition(".")[0] in self._packages or path in BY_TEXT):
             try:

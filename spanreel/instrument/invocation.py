@@ -91,6 +91,8 @@ def begin(
     with guard(f"starting {operation}"):
         context = otel_context.get_current() if context is None else context
         root = context.get(RUN_KEY) is None
+        if alias and not root:
+            log_once("alias", "run_id=%r is not kept: the run is inside another one", alias)
         values = {names.OPERATION: operation, _NAME_KEYS[operation]: name, **attributes}
         if root:
             values = {**origin(), **values, **_source()}

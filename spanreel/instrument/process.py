@@ -97,12 +97,12 @@ def _exit(status: int | str | None = None, /) -> NoReturn:
 
 
 def _script() -> str:
-    arguments = sys.orig_argv[1:]
-    if "-m" in arguments[:-1]:
-        return arguments[arguments.index("-m") + 1]
-    if "-c" in arguments:
-        return "python -c"
-    return Path(sys.argv[0]).name or "python"
+    """As people name it: the file, the module after -m, or `python -c`."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__")
+    first = sys.argv[0] if sys.argv else ""
+    return "python -c" if first == "-c" else Path(first).name or "python"
 
 
 def _task_run() -> Invocation | None:

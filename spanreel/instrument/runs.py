@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from opentelemetry import context as otel_context
 
-from spanreel.exceptions import SpanreelError
+from spanreel.exceptions import NotReplayable, SpanreelError
 from spanreel.instrument import codec, invocation, process, recorder
 from spanreel.instrument.guard import guard, log_once
 from spanreel.instrument.invocation import ABSENT, AGENT, FUNCTION, PROCESS, WORKFLOW, Invocation
@@ -268,12 +268,41 @@ def arguments_of(
     Raises:
         TypeError: when they do not fit; then the function itself will say so.
     """
-    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound = _signature(function).bind(*args, **kwargs)
     given = dict(bound.arguments)
     first = next(iter(bound.signature.parameters), "")
     if first in ("self", "cls"):
         given.pop(first, None)
     return given
+
+
+@functools.lru_cache(maxsize=1024)
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
+
+
+def rebound(
+    function: Callable[..., Any], inputs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The positional and keyword arguments of a recorded call of an agent, from its decoded input.
+
+    Raises:
+        NotReplayable: when the function takes other arguments now.
+    """
+    bound = inspect.signature(function).bind_partial()
+    bound.arguments.update(inputs)
+    wanted = bound.signature.parameters
+    new = [name for name, parameter in wanted.items() if _needed(parameter) and name not in inputs]
+    gone = [name for name in inputs if name not in wanted]
+    for names_of, said in ((new, "now also needs"), (gone, "no longer takes")):
+        if names_of:
+            raise NotReplayable(f"{function.__qualname__} {said} {', '.join(names_of)}", "replay the code that was recorded, or record again")  # fmt: skip
+    return bound.args, bound.kwargs
+
+
+def _needed(parameter: inspect.Parameter) -> bool:
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in several
 
 
 def _entry(function: Any) -> dict[str, Any]:

@@ -17,6 +17,8 @@ import wrapt
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
+from spanreel.instrument.guard import guard
+
 MAIN = "0"
 LANES_KEY = otel_context.create_key("spanreel-lanes")
 _OWN = ("spanreel.", "opentelemetry.", "concurrent.futures.")  # threads that serve the recording, or a pool
@@ -111,7 +113,8 @@ def _carried(call: Callable[..., Any]) -> Callable[..., Any]:
 
 def _start(wrapped: Callable[[], None], thread: threading.Thread, args: Any, kwargs: Any) -> None:
     if _patched and not _is_ours(thread):
-        thread.run = _once(thread, _carried(thread.run))
+        with guard("following a thread"):
+            thread.run = _once(thread, _carried(thread.run))
     return wrapped(*args, **kwargs)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from spanreel.exceptions import BadInput, Divergence, Signal
+from spanreel.exceptions import BadInput, Divergence, EffectDenied, Signal
 from spanreel.instrument import codec, recorder, responder, threads
 from spanreel.instrument.guard import guard
 from spanreel.instrument.invocation import SPAN_KEY, TOOL_KEY
@@ -109,14 +109,10 @@ class ToolCall:
         Raises:
             Signal: the responder refuses the call.
         """
-        who = responder.current()
-        if (recorder.current() is None and who is LIVE) or _is_inner(dispatch):
+        if not listening() or _is_inner(dispatch):
             return None
-        arguments = _arguments(dispatch.arguments)
-        tool, call_id = dispatch.tool, dispatch.call_id or call_id_hint.get() or _native_call_id()
-        lane = threads.lane()
-        request = ToolRequest(tool.name, arguments, call_id, tool.safety, dispatch.framework, lane)
-        answer = who.tool(request)
+        request = _request(dispatch)
+        answer = responder.current().tool(request)
         return cls(dispatch, answer, _start(dispatch, request, answer))
 
     def body(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -133,17 +129,24 @@ class ToolCall:
             Divergence: when the recorded result cannot be rebuilt here.
         """
         assert self.answer is not None
-        name = self._dispatch.tool.name
         try:
-            value = self._dispatch.restored(codec.result(self.answer.encoded))
+            value = codec.result(self.answer.encoded)
         except BadInput as error:
-            self._end(error=error)
-            raise Divergence(f"the recorded result of tool {name} cannot be rebuilt: {error}", {"tool": name}) from error  # fmt: skip
+            raise self._unusable(error) from error
         except BaseException as error:
             self._end(error=error)
             raise
+        try:
+            value = self._dispatch.restored(value)
+        except Exception as error:
+            raise self._unusable(error) from error
         self._end(value, value.error if isinstance(value, Streamed) else None)
         return value
+
+    def _unusable(self, error: Exception) -> Divergence:
+        self._end(error=error)
+        name = self._dispatch.tool.name
+        return Divergence(f"the recorded result of tool {name} cannot be rebuilt: {error}", {"tool": name})
 
     def returned(self, value: Any) -> None:
         """The body gave a value."""
@@ -199,6 +202,24 @@ class ToolCall:
         if failure is not None:
             self._span.status = names.STATUS_ERROR
             self._span.status_message = failure
+
+
+def listening() -> bool:
+    """Whether anybody wants to know of tool calls, or to answer them."""
+    return recorder.current() is not None or responder.current() is not LIVE
+
+
+def dispatched(where: str, read: Callable[[], Dispatch]) -> Dispatch | None:
+    """What a tap reads off a framework's call; None when it cannot, and the call is simply let through.
+
+    Raises:
+        EffectDenied: when it cannot in a replay, which runs no tool that it could not read.
+    """
+    with guard(f"reading a call of {where}"):
+        return read()
+    if responder.current() is not LIVE:
+        raise EffectDenied(f"a tool call of {where} could not be read, so it is not run", f"tool of {where}")
+    return None
 
 
 def call_tool(dispatch: Dispatch, body: Callable[[], Any]) -> Any:
@@ -264,31 +285,49 @@ def _native_call_id() -> str | None:
     return found if isinstance(found, str) else None
 
 
+def _request(dispatch: Dispatch) -> ToolRequest:
+    known = dispatch.tool
+    arguments: Any = None
+    call_id, lane = dispatch.call_id, threads.MAIN
+    with guard(f"reading the arguments of tool {known.name}"):
+        arguments = _arguments(dispatch.arguments)
+        call_id = call_id or call_id_hint.get() or _native_call_id()
+        lane = threads.lane()
+    return ToolRequest(known.name, arguments, call_id, known.safety, dispatch.framework, lane)
+
+
 def _start(dispatch: Dispatch, request: ToolRequest, answer: ToolAnswer | None) -> ActiveSpan | None:
+    """The call's span, on file already if it may write. A fault in what it says does not keep it from being there."""
     recording = recorder.current()
     if recording is None:
         return None
+    span = None
     with guard(f"starting tool {request.name}"):
         attributes: dict[str, Any] = {
             names.OPERATION: EXECUTE_TOOL,
             names.TOOL_NAME: request.name,
             names.TOOL_TYPE: "function",
             names.TOOL_SAFETY: request.safety,
-            names.TOOL_CALL_ARGUMENTS: codec.plain_text(request.arguments),
             names.WIRE_LANE: request.lane,
+        }
+        title = f"{EXECUTE_TOOL} {request.name}"
+        span = recording.start(title, names.KIND_INTERNAL, attributes, outward=answer is None)
+    if span is None:
+        return None
+    with guard(f"recording the arguments of tool {request.name}", span):
+        said = {
+            names.TOOL_CALL_ARGUMENTS: codec.plain_text(request.arguments),
             names.TOOL_CALL_ID: request.call_id,
             names.TOOL_FRAMEWORK: request.framework or None,
-            names.TOOL_IDEMPOTENCY: _idempotency(dispatch.tool, request.arguments),
             **(_provenance(answer) if answer else {}),
         }
-        attributes = {key: value for key, value in attributes.items() if value is not None}
-        span = recording.start(
-            f"{EXECUTE_TOOL} {request.name}", names.KIND_INTERNAL, attributes, outward=answer is None
-        )
-        if answer is None and request.safety != READ:
-            recording.open(span)
-        return span
-    return None
+        span.attributes.update({key: value for key, value in said.items() if value is not None})
+        key = _idempotency(dispatch.tool, request.arguments)
+        if key is not None:
+            span.attributes[names.TOOL_IDEMPOTENCY] = key
+    if answer is None and request.safety != READ:
+        recording.open(span)
+    return span
 
 
 def _provenance(answer: ToolAnswer) -> dict[str, Any]:

@@ -8,11 +8,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
 from spanreel.exceptions import SpanreelError
-from spanreel.instrument import recorder, responder
-from spanreel.instrument.responder import LIVE
 from spanreel.instrument.runs import arguments_of
 from spanreel.instrument.stepping import async_generator, generator
-from spanreel.instrument.tool_call import WRITE, Dispatch, Key, Tool, ToolCall, acall_tool, call_tool
+from spanreel.instrument.tool_call import (
+    WRITE,
+    Dispatch,
+    Key,
+    Tool,
+    ToolCall,
+    acall_tool,
+    call_tool,
+    listening,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,7 +86,7 @@ def tool(
 
 def _wrapper(function: Callable[..., Any], known: Tool) -> Any:
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToolCall | None:
-        return ToolCall.begin(Dispatch(known, _bound(function, args, kwargs))) if _listening() else None
+        return ToolCall.begin(Dispatch(known, _bound(function, args, kwargs))) if listening() else None
 
     if inspect.isasyncgenfunction(function):
         return async_generator(function, begin)
@@ -88,7 +95,7 @@ def _wrapper(function: Callable[..., Any], known: Tool) -> Any:
     if inspect.iscoroutinefunction(function):
 
         async def acall(*args: Any, **kwargs: Any) -> Any:
-            if not _listening():
+            if not listening():
                 return await function(*args, **kwargs)
             return await acall_tool(
                 Dispatch(known, _bound(function, args, kwargs)), lambda: function(*args, **kwargs)
@@ -97,15 +104,11 @@ def _wrapper(function: Callable[..., Any], known: Tool) -> Any:
         return acall
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not _listening():
+        if not listening():
             return function(*args, **kwargs)
         return call_tool(Dispatch(known, _bound(function, args, kwargs)), lambda: function(*args, **kwargs))
 
     return call
-
-
-def _listening() -> bool:
-    return recorder.current() is not None or responder.current() is not LIVE
 
 
 def _bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from spanreel.exceptions import BadInput
-from spanreel.instrument import codec
+from spanreel.instrument import codec, decoder
 
 
 class Colour(Enum):
@@ -151,6 +151,34 @@ def test_a_model_that_does_not_validate_again_is_opaque() -> None:
     assert codec.fidelity(codec.encode([Odd()])) == "opaque"
 
 
+class Pair:
+    """Knows its own form; `kept` says whether it is complete."""
+
+    def __init__(self, a: object, b: object = None) -> None:
+        self.a, self.b = a, b
+
+    def to_dict(self) -> dict[str, object]:
+        return {"a": self.a}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, object]) -> Pair:
+        return cls(data["a"])
+
+
+class Strict(Pair):
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Strict) and (self.a, self.b) == (other.a, other.b)
+
+    __hash__ = None  # type: ignore[assignment]  # not needed here
+
+
+def test_a_class_that_knows_its_own_form_is_used_where_that_is_complete() -> None:
+    """to_dict and from_dict, checked when it is written."""
+    assert codec.decode(codec.encode(Pair((1, 2)))).a == (1, 2)
+    assert codec.decode(codec.encode([Strict(1)])) == [Strict(1)]
+    assert codec.fidelity(codec.encode(Strict(1, "lost"))) == "opaque"
+
+
 def test_exceptions_come_back_with_class_arguments_and_state() -> None:
     """An exception whose __init__ wants other arguments than it keeps is still rebuilt."""
     again = codec.decode(codec.encode(Refused(7, "no")))
@@ -240,3 +268,15 @@ def test_plain_is_what_people_read() -> None:
         "s": [1, 2],
         "3": "RED",
     }
+
+
+def test_classes_of_a_script_are_found_under_its_module_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded as `__main__`, loaded here as a module."""
+    monkeypatch.setattr(decoder, "_moved", {})
+    text = codec.encode([Slotted(1), Refused(1, "x")]).replace(f"{__name__}:", "__main__:")
+    with pytest.raises(BadInput, match="__main__:Slotted"):
+        codec.decode(text)
+    codec.moved("__main__", __name__)
+    slotted, refused = codec.decode(text)
+    assert slotted == Slotted(1)
+    assert type(refused) is Refused

@@ -121,6 +121,7 @@ def ended(store: Path) -> list[Span]:
 
 
 def tools_of(found: list[Span]) -> list[Span]:
+    """The tool calls among them."""
     return [span for span in found if names.TOOL_NAME in span.attributes]
 
 
@@ -131,6 +132,7 @@ def run(graph: Any, loop: asyncio.Runner | None) -> dict[str, Any]:
 
 @pytest.fixture
 def loop(asynchronous: bool) -> Iterator[asyncio.Runner | None]:
+    """The event loop of a test that wants one."""
     with asyncio.Runner() as runner:
         yield runner if asynchronous else None
 

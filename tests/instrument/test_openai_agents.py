@@ -90,6 +90,7 @@ def ended(store: Path) -> list[Span]:
 
 
 def tools_of(found: list[Span]) -> list[Span]:
+    """The tool calls among them."""
     return [span for span in found if names.TOOL_NAME in span.attributes]
 
 

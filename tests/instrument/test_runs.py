@@ -15,9 +15,10 @@ import pytest
 from recorded import spans
 
 import spanreel
-from spanreel.exceptions import ApprovalPending, SpanreelError
+from spanreel.exceptions import ApprovalPending, NotReplayable, SpanreelError
 from spanreel.instrument import codec
 from spanreel.instrument.revision import revision
+from spanreel.instrument.runs import arguments_of, rebound
 from spanreel.wire import attributes as names
 from spanreel.wire.spans import Span
 
@@ -35,12 +36,14 @@ def by_name(store: Path) -> dict[str, Span]:
 
 @spanreel.agent
 def planner(goal: str, *, steps: int = 2, **rest: object) -> dict[str, object]:
+    """An agent that asks another."""
     spanreel.note("plan", "thinking", {"steps": steps})
     return {"goal": goal, "done": helper(goal)}
 
 
 @spanreel.agent(name="assistant")
 def helper(goal: str) -> str:
+    """The other."""
     return goal.upper()
 
 
@@ -122,6 +125,17 @@ def test_an_outcome_outside_any_run_is_refused_in_the_log(caplog: pytest.LogCapt
     assert "outside any run" in caplog.text
 
 
+def test_a_name_for_a_run_inside_another_is_refused_in_the_log(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only a run has a name; what is nested is a step."""
+    spanreel.instrument()
+    with spanreel.run("outer", run_id="outer"), spanreel.run("inner", run_id="inner"):
+        pass
+    assert "inside another one" in caplog.text
+    assert {span.attributes[names.RUN_ID] for span in ended(store)} == {"outer"}
+
+
 @pytest.mark.parametrize("alias", ["", " x", "a\nb", "x" * 201])
 def test_a_run_id_that_cannot_be_typed_is_refused(alias: str) -> None:
     """An alias is printable."""
@@ -156,6 +170,7 @@ def test_the_exception_that_ends_a_run_is_kept_and_passes(
 
 @spanreel.agent
 def words(text: str):
+    """A generator that is sent and thrown things, and returns."""
     got = yield from text.split()
     received = yield got
     try:
@@ -168,6 +183,7 @@ def words(text: str):
 
 @spanreel.agent
 async def awords(text: str):
+    """An async generator that is sent things."""
     for word in text.split():
         got = yield word
         if got:
@@ -242,7 +258,7 @@ def test_concurrent_async_agents_do_not_mix(store: Path) -> None:
 def test_without_recording_everything_only_passes_through(store: Path) -> None:
     """No file appears, and nothing changes for the agent."""
     assert planner("x")["done"] == "X"
-    assert list(words("a"))[0] == "a"
+    assert next(iter(words("a"))) == "a"
     with spanreel.run("a") as run:
         run.set_output(1)
         run.note("x")
@@ -258,6 +274,22 @@ def test_an_argument_that_does_not_fit_is_the_functions_own_error() -> None:
     spanreel.instrument()
     with pytest.raises(TypeError, match="planner"):
         planner()  # type: ignore[call-arg]  # the point of the test
+
+
+def pair(a: int, /, *rest: int, b: int = 2, **more: int) -> tuple[object, ...]:
+    """Every kind of parameter."""
+    return a, rest, b, more
+
+
+def test_a_recorded_call_can_be_made_again() -> None:
+    """Inputs by parameter name become the same call; a function that changed is named with what it lacks."""
+    inputs = arguments_of(pair, (1, 2, 3), {"b": 4, "c": 5})
+    args, kwargs = rebound(pair, codec.decode(codec.encode(inputs)))
+    assert pair(*args, **kwargs) == (1, (2, 3), 4, {"c": 5})
+    with pytest.raises(NotReplayable, match="helper now also needs goal"):
+        rebound(helper, {})
+    with pytest.raises(NotReplayable, match="helper no longer takes x"):
+        rebound(helper, {"goal": "", "x": 1})
 
 
 SCRIPT = """
@@ -281,7 +313,7 @@ def script(store: Path, end: str) -> tuple[subprocess.CompletedProcess[str], lis
         "PYTHONPATH": str(Path(spanreel.__file__).parent.parent),
     }
     done = subprocess.run(
-        [sys.executable, str(file), "--flag"],
+        [sys.executable, str(file), "-m", "x"],
         env=environ,
         cwd=store.parent,
         capture_output=True,
@@ -318,9 +350,20 @@ def test_a_plain_script_is_a_run(
         exit_code,
         kind,
     )
-    assert said[names.PROCESS_ARGS][-1] == "--flag"  # type: ignore[index]  # a list
+    assert said[names.PROCESS_ARGS] == [str(store.parent / "job.py"), "-m", "x"]
     assert said[names.PROCESS_CWD] == str(store.parent)
     assert said[names.RUN_ENTRY] == "process"
+
+
+@pytest.mark.parametrize(("how", "name"), [(["-m", "job"], "job"), (["-c", "import job"], "python -c")])
+def test_the_process_run_is_named_as_it_was_started(store: Path, how: list[str], name: str) -> None:
+    """A module by its name, also."""
+    store.parent.joinpath("job.py").write_text(SCRIPT.format(end=""))
+    environ = {**os.environ, "PYTHONPATH": str(Path(spanreel.__file__).parent.parent)}
+    subprocess.run([sys.executable, *how], env=environ, cwd=store.parent, check=True, timeout=60)
+    assert [span.name for span in spans(store) if span.end_ns and not span.parent_span_id] == [
+        f"invoke_workflow {name}"
+    ]
 
 
 def test_a_killed_script_leaves_its_root_open(store: Path) -> None:

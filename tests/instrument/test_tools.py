@@ -23,7 +23,7 @@ import spanreel
 from spanreel.exceptions import ApprovalPending, Divergence, EffectDenied, SpanreelError
 from spanreel.instrument import codec, responder
 from spanreel.instrument.responder import ToolAnswer, ToolRequest
-from spanreel.instrument.tool_call import Dispatch, Tool, call_tool
+from spanreel.instrument.tool_call import Dispatch, Tool, call_tool, dispatched
 from spanreel.wire import attributes as names
 from spanreel.wire.spans import Span
 
@@ -65,23 +65,27 @@ def ran(value: Any) -> Any:
 
 @spanreel.tool(safety="read")
 def look(sku: str, *, depth: int = 1) -> dict[str, Any]:
+    """Reads."""
     return ran({"sku": sku, "stock": (1, 2)})
 
 
 @spanreel.tool
 async def buy(sku: str) -> Receipt:
+    """Writes."""
     await asyncio.sleep(0)
     return ran(Receipt(1, (sku,)))
 
 
 @spanreel.tool(name="charge_card", safety="irreversible", idempotency_key="key")
 def charge(amount: int, key: str) -> None:
+    """Cannot be undone, and is declined."""
     ran(None)
     raise Declined(amount)
 
 
 @spanreel.tool(safety="read")
 def pages(count: int):
+    """Yields; raises after too many."""
     yield from ran(range(count))
     if count > 2:
         raise Declined("too many")
@@ -89,6 +93,7 @@ def pages(count: int):
 
 @spanreel.tool(safety="read")
 async def apages(count: int):
+    """Yields, asynchronously."""
     for number in ran(range(count)):
         yield number
 
@@ -329,7 +334,7 @@ def test_methods_and_metadata() -> None:
 @pytest.mark.parametrize("wrong", [{"safety": "safe"}, {"pre": ["text"]}])
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     """At definition, with what is right."""
-    with pytest.raises(SpanreelError, match="use one of|callable or a dict|such as"):
+    with pytest.raises(SpanreelError, match=r"use one of|such as"):
         spanreel.tool(**wrong)
 
 
@@ -343,3 +348,49 @@ def test_a_tool_that_is_not_recorded_costs_next_to_nothing(store: Path) -> None:
         look()  # type: ignore[call-arg]  # the point of the test
     (span,) = ended(store)
     assert span.status == 2
+
+
+def test_a_framework_call_that_cannot_be_read_is_let_through_but_never_in_a_replay(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A renamed argument costs a log line; a replay runs no tool that it could not read."""
+
+    def unreadable() -> Dispatch:
+        raise KeyError("arguments")
+
+    assert dispatched("framework", unreadable) is None
+    assert "recording failed in reading a call of framework" in caplog.text
+    responder.install(RecordedTools([]))
+    with pytest.raises(EffectDenied, match="framework could not be read"):
+        dispatched("framework", unreadable)
+
+
+def test_a_fault_while_recording_is_marked_and_not_seen_by_the_agent(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it strikes: the call goes on, and its span, or one beside it, says what is missing."""
+
+    def broken(_: Any) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    spanreel.instrument()
+    assert call_tool(Dispatch(Tool("kept"), {}, kept=broken), lambda: 1) == 1
+    assert call_tool(Dispatch(Tool("shown"), {}, shown=broken), lambda: 2) == 2
+    assert call_tool(Dispatch(Tool("key", idempotency_key=broken), {"x": 1}), lambda: 3) == 3
+    with pytest.raises(ValueError, match="own"):
+        call_tool(Dispatch(Tool("raises"), {}, kept=broken), lambda: int("own"))
+    spanreel.uninstrument()
+    found = spans(store)
+    marked = {
+        span.name: span.attributes[names.INCOMPLETE] for span in found if names.INCOMPLETE in span.attributes
+    }
+    assert marked == {
+        "execute_tool kept": "recording the result of tool kept: RuntimeError",
+        "execute_tool shown": "recording tool shown: RuntimeError",
+        "execute_tool key": "recording the arguments of tool key: TypeError",
+    }
+    assert all(
+        span.end_ns
+        for span in found
+        if span.name == "execute_tool kept" and names.OPEN not in span.attributes
+    )

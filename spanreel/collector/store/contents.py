@@ -6,6 +6,7 @@ values are as they are, and these objects stand for the rest:
     {"$content": id}                        a text, or bytes, in the table content
     {"$cut": [skeleton, [[offset, node, separator], …]]}   a JSON text cut at its lists (skeleton: text, or content id)
     {"$array": node}                        a structured array, every element a fragment
+    {"$flat:name": [node, first]}           (as a member) a list that was flattened into attributes, element by element
     {"$bytes": base64}  {"$float": "nan"}  {"$map": [[key, value], …]}   what JSON cannot say
 """
 
@@ -22,13 +23,15 @@ from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
 from typing import Any, Final, cast
 
-from spanreel.collector.store.lists import Hole, Region, cut, skeleton
+from spanreel.collector.store import flat
+from spanreel.collector.store.lists import Hole, Region, cut, join, skeleton
 from spanreel.wire.spans import Value
 
 INLINE: Final = 512
 """Values of fewer characters stay in the span's row."""
 COMPRESS_FROM: Final = 512
 """Contents of fewer bytes stay plain text, for people who look with SQL; above, zlib halves what a conversation takes."""
+FLAT: Final = "$flat:"
 TEXT, BYTES, TEXT_ZLIB, BYTES_ZLIB = range(4)
 ROLES: Final = {
     "gen_ai.input.messages": 1, "gen_ai.output.messages": 2, "gen_ai.system_instructions": 3, "gen_ai.tool.definitions": 4,
@@ -37,6 +40,7 @@ ROLES: Final = {
 }  # fmt: skip
 _RAW: Final = json.JSONDecoder().raw_decode
 _IDS_KEPT: Final = 200_000
+_LOADED_AT_ONCE: Final = 20_000
 _REGION_BYTES: Final = 64 << 20
 _REGIONS_PER_LIST: Final = 3
 
@@ -50,6 +54,7 @@ class Contents:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._ids: OrderedDict[bytes, int] = OrderedDict()
+        self._ids_complete = False  # every content of the store is in _ids: what is not there is new
         self._nodes: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._regions = _Regions()
         self._new_contents: list[tuple[int, bytes, int, int, int, str | bytes]] = []
@@ -64,12 +69,16 @@ class Contents:
         """Called inside the write transaction: finds out which ids are free."""
         [(content,)] = self._connection.execute("SELECT coalesce(max(id), 0) FROM content")
         [(node,)] = self._connection.execute("SELECT coalesce(max(id), 0) FROM node")
+        if not self._ids and content <= _LOADED_AT_ONCE:
+            self._ids.update(self._connection.execute("SELECT hash, id FROM content"))
+            self._ids_complete = True
         self._next_content = self._fresh_content = int(content) + 1
         self._next_node = self._fresh_node = int(node) + 1
 
     def forget(self) -> None:
         """Drop every cached id."""
         self._ids.clear()
+        self._ids_complete = False
         self._nodes.clear()
         self._regions = _Regions()
         self._new_contents.clear()
@@ -90,6 +99,7 @@ class Contents:
             self._new_nodes.clear()
         while len(self._ids) > _IDS_KEPT:
             self._ids.popitem(last=False)
+            self._ids_complete = False
         while len(self._nodes) > _IDS_KEPT:
             self._nodes.popitem(last=False)
 
@@ -97,6 +107,30 @@ class Contents:
         """What follows belongs to this span (its row id), whose history is likely that of `conversation`."""
         self._conversation = conversation
         self._span = span
+
+    def attributes(self, attributes: Mapping[str, Value]) -> dict[str, str]:
+        """The fragments for attributes, by member name: a dollar at the start of a key is doubled."""
+        single, lists = flat.split(attributes)
+        found = {
+            "$" + key if key[:1] == "$" else key: self.attribute(key, value) for key, value in single.items()
+        }
+        for name, (first, elements) in lists.items():
+            node = 0
+            for element in elements:
+                self._role = (
+                    1
+                    if "input" in name or "prompt" in name
+                    else 2
+                    if "output" in name or "completion" in name
+                    else 0
+                )
+                members = {
+                    "$" + key if key[:1] == "$" else key: self._fragment(value)
+                    for key, value in element.items()
+                }
+                node = self._node(node, self._content(object_of(members).encode(), TEXT))
+            found[FLAT + name] = f"[{node},{first}]"
+        return found
 
     def attribute(self, key: str, value: Value) -> str:
         """The fragment for an attribute's value."""
@@ -174,7 +208,9 @@ class Contents:
         known = self._ids.get(digest)
         if known is not None:
             return known
-        found = self._connection.execute("SELECT id FROM content WHERE hash = ?", (digest,)).fetchone()
+        found = None
+        if not self._ids_complete:
+            found = self._connection.execute("SELECT id FROM content WHERE hash = ?", (digest,)).fetchone()
         number = int(found[0]) if found else self._insert_content(digest, data, codec)
         self._ids[digest] = number
         return number
@@ -219,15 +255,8 @@ def _is_text(data: bytes) -> bool:
 
 
 def object_of(fragments: Mapping[str, str]) -> str:
-    """An object of fragments; a dollar at the start of a key is doubled, so that it is no `$content`."""
-    return (
-        "{"
-        + ",".join(
-            f"{_quoted('$' + key if key[:1] == '$' else key)}:{fragment}"
-            for key, fragment in fragments.items()
-        )
-        + "}"
-    )
+    """An object of fragments."""
+    return "{" + ",".join(f"{_quoted(name)}:{fragment}" for name, fragment in fragments.items()) + "}"
 
 
 def members_of(text: str) -> dict[str, str]:
@@ -237,7 +266,7 @@ def members_of(text: str) -> dict[str, str]:
     while position < len(text) - 1:
         key, position = _RAW(text, position)
         _, end = _RAW(text, position + 1)
-        found[key[1:] if key[:1] == "$" else key] = text[position + 1 : end]
+        found[key] = text[position + 1 : end]
         position = end + 1
     return found
 
@@ -290,10 +319,23 @@ class Restorer:
         return self._decoder.decode(fragment) if "$" in fragment else json.loads(fragment)
 
     def members(self, text: str) -> dict[str, Any]:
-        """The values of an `object_of`."""
-        found: dict[str, Any] = self.value(text)
-        if '"$$' in text:
-            return {key[1:] if key[:1] == "$" else key: value for key, value in found.items()}
+        """The values of an `object_of`, by member name; `attributes_of` makes attributes of them."""
+        found = self.value(text)
+        # a single member named like a reference would have been taken for one: `attributes` doubles its dollar
+        return cast("dict[str, Any]", found)
+
+    def attributes_of(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes that the members stand for."""
+        found: dict[str, Any] = {}
+        for name, value in members.items():
+            if name[:1] != "$":
+                found[name] = value
+            elif name.startswith(FLAT):
+                node, first = value
+                elements = [self.attributes_of(self.members(text)) for text in self.elements(node)]
+                found.update(flat.join(name[len(FLAT) :], first, elements))
+            else:
+                found[name[1:]] = value
         return found
 
     def _resolve(self, found: dict[str, Any]) -> Any:
@@ -336,8 +378,6 @@ class Restorer:
 
     def cut(self, parts: list[Any]) -> str:
         """The text of a `$cut`."""
-        from spanreel.collector.store.lists import join
-
         frame, fills = parts
         whole = frame if isinstance(frame, str) else cast("str", self.content(frame))
         return join(

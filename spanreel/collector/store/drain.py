@@ -10,13 +10,12 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from spanreel.collector import decode
 from spanreel.collector.store.writer import Writer
 from spanreel.exceptions import BadInput, StoreError
 from spanreel.location import lock_file, spool_folder
@@ -46,7 +45,8 @@ def drain(writer: Writer, *, keep_files: bool = False) -> Drained:
     """Move every spool file of the writer's store into it.
 
     Args:
-        writer: of the store, or of a private copy of it (then `keep_files`: no lock is taken and nothing deleted).
+        writer: of the store, or of a private copy of it.
+        keep_files: take no lock and delete nothing: for a private copy.
 
     Raises:
         StoreError: the store cannot be written, or another process has been draining it for some seconds.
@@ -60,7 +60,7 @@ def drain(writer: Writer, *, keep_files: bool = False) -> Drained:
 
 
 @contextmanager
-def locked(store: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+def locked(store: Path, seconds: float = LOCK_SECONDS) -> Generator[None]:
     """Hold the drainer's lock of a store.
 
     Raises:
@@ -137,6 +137,8 @@ def _read(writer: Writer, name: str, descriptor: int) -> tuple[Drained, int]:
 
 
 def _decoded(payloads: list[bytes]) -> tuple[list[Span], int]:
+    from spanreel.collector import decode  # protobuf: only when there is something to decode
+
     spans: list[Span] = []
     bad = 0
     for payload in payloads:

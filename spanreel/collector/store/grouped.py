@@ -20,6 +20,7 @@ T = TypeVar("T")
 _LATER: Final = frozenset({"records", "steps"})
 _NAMES: Final = frozenset(field.name for field in fields(Run)) - _LATER
 _RECORD_NAMES: Final = tuple(field.name for field in fields(Record))
+_REASONS: Final = _RECORD_NAMES.index("finish_reasons")
 _USAGE: Final = _RECORD_NAMES.index("usage")
 
 
@@ -94,19 +95,36 @@ def outdated(connection: sqlite3.Connection) -> list[int]:
     stale = [int(row[0]) for row in connection.execute("SELECT id FROM trace WHERE stale")]
     newest = connection.execute("SELECT summary FROM run ORDER BY id DESC LIMIT 1").fetchone()
     oldest = connection.execute("SELECT summary FROM run ORDER BY id LIMIT 1").fetchone()
-    if any(row and set(json.loads(row[0])) != _NAMES for row in (newest, oldest)):
+    if any(row and frozenset(json.loads(row[0])) ^ _NAMES for row in (newest, oldest)):
         return [int(row[0]) for row in connection.execute("SELECT id FROM trace")]
     return stale
 
 
-def delete(connection: sqlite3.Connection, trace_id: str) -> int:
-    """Delete a trace with all its spans and runs; gives the number of spans. Contents are swept by `sweep`."""
+def delete(connection: sqlite3.Connection, run_id: str) -> int:
+    """Delete a run with its spans; gives the number of spans. What they alone referred to is swept by `sweep`."""
+    trace_id, _, root = run_id.partition(":")
     row = connection.execute("SELECT id FROM trace WHERE trace_id = ?", (bytes.fromhex(trace_id),)).fetchone()
     if row is None:
         return 0
-    _drop_runs(connection, int(row[0]))
-    deleted = connection.execute("DELETE FROM span WHERE trace = ?", row).rowcount
-    connection.execute("DELETE FROM trace WHERE id = ?", row)
+    trace = int(row[0])
+    if root:
+        spans = [
+            bytes.fromhex(record.span_id)
+            for run in runs_of(connection, trace)
+            if run.run_id == run_id
+            for record in run.records
+        ]
+        connection.executemany(
+            "DELETE FROM span WHERE trace = ? AND span_id = ?", [(trace, span) for span in spans]
+        )
+        deleted = len(spans)
+    else:
+        deleted = connection.execute("DELETE FROM span WHERE trace = ?", row).rowcount
+    _drop_runs(connection, trace)
+    if connection.execute("SELECT 1 FROM span WHERE trace = ? LIMIT 1", row).fetchone():
+        connection.execute("UPDATE trace SET stale = 1 WHERE id = ?", row)
+    else:
+        connection.execute("DELETE FROM trace WHERE id = ?", row)
     return deleted
 
 
@@ -124,9 +142,9 @@ def _summary(run: Run) -> str:
 
 def _restored(text: str, steps: int, spans: int, load: Callable[[str], Run]) -> Run:
     found: dict[str, Any] = json.loads(text)
-    root = found["root"]
+    root: list[Any] = found["root"]
     root[_USAGE] = Usage(*root[_USAGE])
-    root = [tuple(value) if isinstance(value, list) else value for value in root]
+    root[_REASONS] = tuple(root[_REASONS])
     run_id: str = found["run_id"]
     found["root"] = Record(*root)
     found["usage"] = Usage(*found["usage"])

@@ -9,7 +9,7 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,12 @@ _SPAN_QUERY: Final = (
     " span.status, span.status_message, span.rest, shape.id, shape.attributes, span.attributes, span.events, span.links,"
     " shape.resource, shape.scope FROM span JOIN shape ON shape.id = span.shape JOIN trace ON trace.id = span.trace"
     " WHERE trace.trace_id = ? ORDER BY span.start_ns, span.span_id"
+)
+
+_PROCESS_QUERY: Final = (
+    "SELECT DISTINCT lower(hex(trace.trace_id)) FROM resource JOIN shape ON shape.resource = resource.id"
+    " JOIN span ON span.shape = shape.id JOIN trace ON trace.id = span.trace"
+    " WHERE json_extract(resource.attributes, '$.\"service.instance.id\"') = ?"
 )
 
 
@@ -132,6 +138,11 @@ class Reader:
         if not found:
             raise UnknownRun(f"there is no trace {trace_id}", "spanreel runs")
         return found
+
+    def traces_of(self, instance: str) -> list[str]:
+        """Ids of the traces that hold spans of one process, by its `service.instance.id`."""
+        with _as_store_errors(self.path):
+            return [row[0] for row in self._connection.execute(_PROCESS_QUERY, (instance,)).fetchall()]
 
     def tail(self, after: int = 0, limit: int = 10_000) -> tuple[int, list[Record]]:
         """Records in order of arrival, after a position that an earlier call gave; and the new position."""
@@ -237,11 +248,11 @@ class Reader:
         rare: dict[str, Any] = json.loads(rest) if rest else {}
         if shape not in shapes:
             shapes[shape] = restorer.members(common)
-        attributes = dict(shapes[shape])
+        members = dict(shapes[shape])
         if own:
-            attributes.update(restorer.members(own))
+            members.update(restorer.members(own))
         for key in rare.get("missing", ()):
-            del attributes[key]
+            del members[key]
         return Span(
             trace_id=trace_id,
             span_id=span_id,
@@ -252,7 +263,7 @@ class Reader:
             end_ns=end,
             status=status,
             status_message=message or "",
-            attributes=attributes,
+            attributes=restorer.attributes_of(members),
             events=tuple(Event(name, at, dict(pairs), dropped) for name, at, pairs, dropped in restorer.value(events or "[]")),
             links=tuple(Link(trace, span, state, dict(pairs), dropped, flags)
                         for trace, span, state, pairs, dropped, flags in restorer.value(links or "[]")),
@@ -269,19 +280,21 @@ class Reader:
         if number not in self._resources:
             query = "SELECT attributes, schema_url FROM resource WHERE id = ?"
             attributes, url = self._connection.execute(query, (number,)).fetchone()
-            self._resources[number] = Resource(restorer.members(attributes), url)
+            self._resources[number] = Resource(restorer.attributes_of(restorer.members(attributes)), url)
         return self._resources[number]
 
     def _scope(self, number: int, restorer: Restorer) -> Scope:
         if number not in self._scopes:
             query = "SELECT name, version, attributes, schema_url FROM scope WHERE id = ?"
             name, version, attributes, url = self._connection.execute(query, (number,)).fetchone()
-            self._scopes[number] = Scope(name, version, restorer.members(attributes), url)
+            self._scopes[number] = Scope(
+                name, version, restorer.attributes_of(restorer.members(attributes)), url
+            )
         return self._scopes[number]
 
 
 @contextlib.contextmanager
-def _as_store_errors(path: Path) -> Iterator[None]:
+def _as_store_errors(path: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as error:

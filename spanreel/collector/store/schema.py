@@ -115,7 +115,7 @@ CREATE VIEW messages AS SELECT
   CASE WHEN content.codec = 0 AND json_valid(content.data) THEN json_extract(content.data, '$.role') END AS role,
   CASE WHEN content.codec < 2 THEN content.data END AS content
   FROM content LEFT JOIN span ON span.id = content.span LEFT JOIN trace ON trace.id = span.trace;
-"""
+"""  # noqa: S608
 
 
 def migrations() -> Migrations:
@@ -124,12 +124,12 @@ def migrations() -> Migrations:
 
     found = Migrations(MIGRATION_SET)
 
-    @found(name=_FIRST)
-    def first(db: Database) -> None:  # pyright: ignore[reportUnusedFunction]
+    def first(db: Database) -> None:
         """Spans as rows, runs as what grouping made of them, messages once by content."""
         for statement in _statements(_TABLES + _VIEWS):
             db.execute(statement)
 
+    found(name=_FIRST)(first)
     return found
 
 
@@ -159,6 +159,7 @@ def connect_for_writing(path: Path, wait_seconds: float = BUSY_SECONDS) -> sqlit
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error) from error
     try:
+        check_version(connection, path)  # before anything is changed: the file may be somebody else's
         connection.execute("PRAGMA page_size = 8192")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")

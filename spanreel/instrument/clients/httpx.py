@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spanreel.instrument.responder import ModelAnswer
     from spanreel.wire.dialect import Dialect
 
+PATIENCE_S = 30.0  # a replayed call waits this long for the cancellation that ended the recorded one
 MODULES = ("httpx", "httpx2")
 POINTS = ("_send_handling_auth", "send")  # private, then its public caller should it be renamed
 
@@ -77,7 +78,7 @@ class Tap:
         assert under_way is not None
         with under_way:
             response = wrapped(*args, **kwargs)
-        self._tee(response, under_way)
+        self._tee(response, under_way, self._streams.tee)
         return response
 
     def _serve(self, answer: ModelAnswer, under_way: Attempt | None, client: Any, request: Any) -> Any:
@@ -85,7 +86,7 @@ class Tap:
             for hook in client.event_hooks["request"]:
                 hook(request)
             response = self._response(answer, client, request)
-            self._tee(response, under_way)
+            self._tee(response, under_way, self._streams.tee)
             for hook in client.event_hooks["response"]:
                 hook(response)
         except BaseException as error:
@@ -113,7 +114,7 @@ class Tap:
         assert under_way is not None
         with under_way:
             response = await wrapped(*args, **kwargs)
-        self._tee(response, under_way)
+        self._tee(response, under_way, self._streams.atee)
         return response
 
     async def _aserve(self, answer: ModelAnswer, under_way: Attempt | None, client: Any, request: Any) -> Any:
@@ -123,8 +124,10 @@ class Tap:
             for hook in client.event_hooks["request"]:
                 await hook(request)
             await checkpoint()  # one scheduling point, so that tasks interleave as they plausibly did
+            if not answer.status:
+                await _cut_short(answer)
             response = self._response(answer, client, request)
-            self._tee(response, under_way)
+            self._tee(response, under_way, self._streams.atee)
             for hook in client.event_hooks["response"]:
                 await hook(response)
         except BaseException as error:
@@ -166,7 +169,7 @@ class Tap:
             recording, dialect, exchange, request.url.host, request.headers.get("traceparent"), answer
         )
 
-    def _tee(self, response: Any, under_way: Attempt | None) -> None:
+    def _tee(self, response: Any, under_way: Attempt | None, tee: type[Any]) -> None:
         """From here on each chunk that the caller reads is noted on its way."""
         if under_way is None:
             return
@@ -177,18 +180,18 @@ class Tap:
                 under_way.ended("complete")
                 return
             under_way.exchange.decode = self._decode
-            stream = response.stream
-            sync = isinstance(stream, self._module.SyncByteStream)
-            response.stream = (self._streams.tee if sync else self._streams.atee)(stream, under_way)
+            response.stream = tee(response.stream, under_way)
 
     def _decode(self, encoding: str, chunks: Sequence[bytes]) -> Iterable[bytes]:
         """As the client itself decodes: whichever encodings it was installed with."""
-        stream = self._streams.canned(chunks, None)
+        stream = self._streams.canned(chunks)
         return self._module.Response(200, headers={"content-encoding": encoding}, stream=stream).iter_bytes()
 
     def _response(self, answer: ModelAnswer, client: Any, request: Any) -> Any:
         """The recorded answer as this module's own response, or its own exception."""
         if not answer.status:
+            if answer.at_cut is not None:
+                answer.at_cut()
             raise self._error(answer, request)
         broken = self._error(answer, request) if answer.outcome == "error" else None
         encoded = any(name.lower() == "content-encoding" for name, _ in answer.headers)
@@ -196,7 +199,7 @@ class Tap:
         response = self._module.Response(
             answer.status,
             headers=[(name, value) for name, value in answer.headers if name.lower() not in drop],
-            stream=self._streams.canned(answer.chunks, broken),
+            stream=self._streams.canned(answer.chunks, broken, answer),
             request=request,
             extensions={"http_version": b"HTTP/1.1"},
             default_encoding=getattr(client, "_default_encoding", "utf-8"),
@@ -209,6 +212,21 @@ class Tap:
         if not (isinstance(kind, type) and issubclass(kind, self._module.RequestError)):
             kind = self._module.ConnectError
         return kind(answer.error_message, request=request)
+
+
+def _broken_off(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
+async def _cut_short(answer: ModelAnswer | None) -> None:
+    """Where the recording breaks off. A call that was cancelled waits a while to be cancelled again."""
+    if answer is not None and answer.at_cut is not None:
+        if answer.outcome == "cancelled":
+            from anyio import sleep
+
+            await sleep(PATIENCE_S)
+        answer.at_cut()
 
 
 class _Streams:
@@ -248,20 +266,24 @@ def _streams(module: Any) -> _Streams:
     class Canned(module.SyncByteStream, module.AsyncByteStream):
         """Recorded chunks, with their boundaries, and the error that broke them off if one did."""
 
-        def __init__(self, chunks: Sequence[bytes], broken: Exception | None) -> None:
+        def __init__(
+            self, chunks: Sequence[bytes], broken: Exception | None = None, answer: ModelAnswer | None = None
+        ) -> None:
             self._chunks = chunks
             self._broken = broken
+            self._answer = answer
 
         def __iter__(self) -> Any:
             yield from self._chunks
-            if self._broken is not None:
-                raise self._broken
+            _broken_off(self._broken)
+            if self._answer is not None and self._answer.at_cut is not None:
+                self._answer.at_cut()
 
         async def __aiter__(self) -> Any:
             for chunk in self._chunks:
                 yield chunk
-            if self._broken is not None:
-                raise self._broken
+            _broken_off(self._broken)
+            await _cut_short(self._answer)
 
     return _Streams(Tee, AsyncTee, Canned)
 

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from spanreel.instrument import invocation, recorder, responder
+from spanreel.instrument import invocation, recorder
 from spanreel.instrument.guard import guard
 from spanreel.instrument.invocation import ABSENT, AGENT, WORKFLOW, Invocation
-from spanreel.instrument.responder import LIVE
 from spanreel.instrument.stepping import async_generator, generator
-from spanreel.instrument.tool_call import Dispatch, Tool, acall_tool, call_tool
+from spanreel.instrument.tool_call import Dispatch, Tool, acall_tool, call_tool, dispatched, listening
 from spanreel.instrument.tools import declared
 from spanreel.wire import attributes as names
 
@@ -24,18 +23,22 @@ _INJECTED: Final = ("runtime", "state", "store", "config", "run_manager", "callb
 
 def run_tool(wrapped: Callable[..., Any], tool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`BaseTool.run`."""
-    if not _listening():
+    if not listening():
         return wrapped(*args, **kwargs)
-    return call_tool(_dispatch(tool, args, kwargs), partial(wrapped, *args, **kwargs))
+    dispatch = dispatched(NAME, partial(_dispatch, tool, args, kwargs))
+    body = partial(wrapped, *args, **kwargs)
+    return body() if dispatch is None else call_tool(dispatch, body)
 
 
 async def arun_tool(
     wrapped: Callable[..., Any], tool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """`BaseTool.arun`."""
-    if not _listening():
+    if not listening():
         return await wrapped(*args, **kwargs)
-    return await acall_tool(_dispatch(tool, args, kwargs), partial(wrapped, *args, **kwargs))
+    dispatch = dispatched(NAME, partial(_dispatch, tool, args, kwargs))
+    body = partial(wrapped, *args, **kwargs)
+    return await (body() if dispatch is None else acall_tool(dispatch, body))
 
 
 def stream_graph(
@@ -50,10 +53,6 @@ def astream_graph(
 ) -> Any:
     """`Pregel.astream`."""
     return async_generator(wrapped, partial(_begin, wrapped, graph))(*args, **kwargs)
-
-
-def _listening() -> bool:
-    return recorder.current() is not None or responder.current() is not LIVE
 
 
 # tools

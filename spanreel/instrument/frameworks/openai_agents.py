@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from opentelemetry import context as otel_context
 
-from spanreel.instrument import invocation, recorder, responder
+from spanreel.instrument import invocation, recorder
 from spanreel.instrument.guard import guard
 from spanreel.instrument.invocation import ABSENT, AGENT, Invocation
-from spanreel.instrument.responder import LIVE
-from spanreel.instrument.tool_call import Dispatch, acall_tool
+from spanreel.instrument.tool_call import Dispatch, acall_tool, dispatched, listening
 from spanreel.instrument.tools import declared
 from spanreel.wire import attributes as names
 
@@ -32,13 +31,19 @@ async def invoke_tool(
     wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """`_invoke_function_tool_with_metadata`."""
-    if recorder.current() is None and responder.current() is LIVE:
+    if not listening():
         return await wrapped(*args, **kwargs)
+    dispatch = dispatched(NAME, partial(_dispatch, wrapped, args, kwargs))
+    body = partial(wrapped, *args, **kwargs)
+    return await (body() if dispatch is None else acall_tool(dispatch, body))
+
+
+def _dispatch(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Dispatch:
     given = inspect.signature(wrapped).bind(*args, **kwargs).arguments
     call_id = getattr(given.get("context"), "tool_call_id", None)
-    dispatch = Dispatch(
+    return Dispatch(
         declared(str(given["function_tool"].name)),
-        given.get("arguments"),
+        given["arguments"],
         call_id=call_id if isinstance(call_id, str) else None,
         framework=NAME,
         kept=_kept,
@@ -46,7 +51,6 @@ async def invoke_tool(
         shown=_output,
         failed=_failed,
     )
-    return await acall_tool(dispatch, partial(wrapped, *args, **kwargs))
 
 
 def _output(result: Any) -> Any:
