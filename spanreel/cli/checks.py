@@ -7,12 +7,12 @@ import platform
 import stat
 import sys
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib import import_module, metadata
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 from pathlib import Path
 
-from spanreel import __version__
+from spanreel import version
 from spanreel.cli.objects import Check, Diagnosis
 from spanreel.cli.words import plural
 from spanreel.exceptions import SpanreelError
@@ -43,14 +43,14 @@ def _python() -> Check:
 
 
 def _packages() -> Iterator[Check]:
-    found = [f"spanreel {__version__}"]
+    found = [f"spanreel {version.installed()}"]
     missing: list[str] = []
     for line in requires("spanreel") or () if _installed("spanreel") else ():
         name = line.split(";")[0].split("[")[0].split(">")[0].split("<")[0].split("=")[0].strip()
         if "extra ==" in line:
             continue
         if _installed(name):
-            found.append(f"{name} {version(name)}")
+            found.append(f"{name} {metadata.version(name)}")
         else:
             missing.append(name)
     if missing:
@@ -66,7 +66,7 @@ def _packages() -> Iterator[Check]:
 
 def _installed(package: str) -> bool:
     try:
-        version(package)
+        metadata.version(package)
     except PackageNotFoundError:
         return False
     return True
@@ -232,7 +232,9 @@ def _frameworks() -> Iterator[Check]:
     for package, module in FRAMEWORKS.items():
         if find_spec(module) is not None and _installed(package):
             yield Check(
-                name="tap", state="ok", found=f"{package} {version(package)}: tools and runs can be tapped"
+                name="tap",
+                state="ok",
+                found=f"{package} {metadata.version(package)}: tools and runs can be tapped",
             )
 
 

@@ -76,10 +76,10 @@ def version(json: Json = False) -> None:
         spanreel version
         spanreel version --json
     """
-    from spanreel import __version__
+    from spanreel import version
 
     if not json:
-        say(f"spanreel {__version__}")
+        say(f"spanreel {version.installed()}")
         return
     import platform
     from importlib.metadata import PackageNotFoundError
@@ -94,7 +94,7 @@ def version(json: Json = False) -> None:
         except PackageNotFoundError:
             continue
     found = Versions(
-        spanreel=__version__,
+        spanreel=version.installed(),
         python=platform.python_version(),
         platform=platform.platform(),
         packages=packages,

@@ -105,7 +105,7 @@ def uninstrument() -> None:
 
 
 def _switch_on(asked: settings.Settings) -> Instrumentation:
-    from spanreel import __version__
+    from spanreel import version
     from spanreel.instrument import exporting, provider
     from spanreel.instrument.channel import Channel
     from spanreel.instrument.finishing import Finishing
@@ -115,11 +115,11 @@ def _switch_on(asked: settings.Settings) -> Instrumentation:
     from spanreel.wire.spans import Scope
 
     privacy = Privacy(asked.capture, asked.redactor, StoreKey(asked.store), by_pattern=asked.by_pattern)
-    provided = provider.Provided(asked, __version__, _heard)
+    provided = provider.Provided(asked, version.installed(), _heard)
     finishing = Finishing(
         privacy,
         provided,
-        Scope(names.SCOPE, __version__),
+        Scope(names.SCOPE, version.installed()),
         complete=exporting.complete if provided.tracer is not None else None,
         outward_content=asked.endpoint_content,
         console=asked.console,

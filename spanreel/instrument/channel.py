@@ -108,11 +108,24 @@ class Channel:
                 self._write(self._waiting[0].spans)
             except OSError as error:
                 self._bodies.forget()
+                if self._split():
+                    continue
                 log_once("spool", "the recording cannot be written (%s); it waits in memory", error.strerror)
                 self._retry_at = time.monotonic() + RETRY_S
                 self._shrink()
                 return False
             self._waiting_size -= self._waiting.popleft().size
+        return True
+
+    def _split(self) -> bool:
+        """Halve the first group, for there may be room for a part of it. False: it is one span."""
+        spans = self._waiting[0].spans
+        if len(spans) == 1:
+            return False
+        whole, middle = self._waiting.popleft(), len(spans) // 2
+        parts = _group(spans[:middle]), _group(spans[middle:])
+        self._waiting.extendleft(reversed(parts))
+        self._waiting_size += sum(part.size for part in parts) - whole.size
         return True
 
     def _write(self, spans: Sequence[Span]) -> None:
@@ -129,7 +142,7 @@ class Channel:
 
         try:
             return encode.request_bytes([encode.with_base(span, self._bodies) for span in spans])
-        except (ValueError, TypeError, RecursionError) as error:
+        except Exception as error:  # noqa: BLE001 - protobuf refuses in many ways
             log_once(
                 "encode", "a span cannot be encoded (%s) and is kept without content", type(error).__name__
             )

@@ -36,7 +36,7 @@ def encodable(span: Span) -> Span | None:
     try:
         whole = with_text(span)
         _span(whole)
-    except (ValueError, TypeError, RecursionError):
+    except Exception:  # noqa: BLE001 - protobuf refuses in many ways; the caller says what it cost
         return None
     return whole
 

@@ -268,12 +268,12 @@ _SCANNER: Final = Scanner(DEFAULT_PATTERNS)
 
 def request_headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The request headers that may be kept: those on the allow-list, their values without secrets."""
-    return [(name, _cleaned(value)) for name, value in pairs if _REQUEST_HEADERS.fullmatch(name)]
+    return _all_cleaned([(name, value) for name, value in pairs if _REQUEST_HEADERS.fullmatch(name)])
 
 
 def response_headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The response headers that may be kept: all but cookies and credentials, since SDKs show the others to their users."""
-    return [(name, _cleaned(value)) for name, value in pairs if not _SECRET_HEADER.fullmatch(name)]
+    return _all_cleaned([(name, value) for name, value in pairs if not _SECRET_HEADER.fullmatch(name)])
 
 
 def clean_url(url: str) -> str:
