@@ -11,9 +11,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from commands import NOON, Cli, Fill, environment, run_spans
 
 from spanreel.wire.spans import Span
-from tests.cli.conftest import NOON, Cli, Fill, environment, run_spans
 
 WIDTHS = [60, 80, 140]
 
