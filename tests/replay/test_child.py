@@ -211,18 +211,18 @@ def test_a_script_that_calls_its_agent_as_it_is_loaded():
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda: Path("agents.py").unlink(), "is gone"),
-        (lambda: write("agents.py", "pass"), "no function plain"),
+        (lambda: Path("retail.py").unlink(), "is gone"),
+        (lambda: write("retail.py", "pass"), "no function plain"),
         (
-            lambda: write("agents.py", AGENTS.replace("def plain(text: str", "def plain(prompt: str, other")),
+            lambda: write("retail.py", AGENTS.replace("def plain(text: str", "def plain(prompt: str, other")),
             "cannot be called as it was recorded",
         ),
     ],
 )
 def test_an_agent_function_that_is_gone_is_one_clear_line(change, expected):
     """What is missing, and what to do instead."""
-    write("agents.py", AGENTS)
-    write("start.py", "import agents\nagents.main()")
+    write("retail.py", AGENTS)
+    write("start.py", "import retail\nretail.main()")
     record(sys.executable, "start.py", "plain")
     change()
     with pytest.raises(SpanreelError, match=expected) as raised:
