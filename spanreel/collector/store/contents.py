@@ -5,7 +5,8 @@ values are as they are, and these objects stand for the rest:
 
     {"$content": id}                        a text, or bytes, in the table content
     {"$cut": [skeleton, [[offset, node, separator], …]]}   a JSON text cut at its lists (skeleton: text, or content id;
-                                                           a negative node is the content of a single element)
+                                                           a negative node is the content of a single element, and
+                                                           two more numbers say which part of it)
     {"$array": node}                        a structured array, every element a fragment
     {"$flat:name": [node, first]}           (as a member) a list that was flattened into attributes, element by element
     {"$bytes": base64}  {"$float": "nan"}  {"$map": [[key, value], …]}   what JSON cannot say
@@ -16,6 +17,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -24,13 +26,16 @@ from json.encoder import encode_basestring as _quoted
 from typing import Final
 
 from spanreel.collector.store import flat
-from spanreel.collector.store.lists import MESSAGE, Hole, Region, cut, skeleton
+from spanreel.collector.store.lists import MESSAGE, Hole, Region, cut, is_one, skeleton
 from spanreel.collector.store.regions import Regions
+from spanreel.wire.attributes import OUTPUT_MESSAGES
 from spanreel.wire.dictionary import LIMIT, pack
 from spanreel.wire.spans import Value
 
 INLINE: Final = 512
 """Values of fewer characters stay in the span's row."""
+SAID_INLINE: Final = 128
+"""The same for what a model said, which the next request is likely to repeat."""
 PACK_FROM: Final = 2048
 """Messages of fewer bytes stay plain text, for people who look with SQL."""
 PACK_BODIES_FROM: Final = 128
@@ -44,6 +49,7 @@ ROLES: Final = {
     MESSAGE: 2, "output": 2, "content": 2,
 }  # fmt: skip
 _BODIES: Final = (5, 6)
+_FINISH: Final = re.compile(r',\s*"finish_reason"\s*:\s*"[^"\\]*"|"finish_reason"\s*:\s*"[^"\\]*"\s*,\s*')
 _RAW: Final = json.JSONDecoder().raw_decode
 _FIND: Final = "SELECT id FROM content WHERE substr(hash, 1, 8) = ? AND hash = ?"  # as the index content_hash has it
 _IDS_KEPT: Final = 200_000
@@ -139,9 +145,11 @@ class Contents:
 
     def attribute(self, key: str, value: Value) -> str:
         """The fragment for an attribute's value."""
-        if isinstance(value, str) and len(value) < INLINE:
+        if isinstance(value, str) and len(value) < (SAID_INLINE if key == OUTPUT_MESSAGES else INLINE):
             return _quoted(value)
         self._role = ROLES.get(key, 0)
+        if key == OUTPUT_MESSAGES and isinstance(value, str) and (said := self._said(value)):
+            return said
         return self._large_text(key, value) if isinstance(value, str) else self._fragment(value)
 
     # -------------------------------------------------------------------------------------------- values
@@ -190,6 +198,16 @@ class Contents:
             for offset, hole in zip(offsets, holes, strict=True)
         ]
         return f'{{"$cut":[{kept_frame},[{",".join(fills)}]]}}'
+
+    def _said(self, text: str) -> str | None:
+        """The fragment for a list of one message that was said, kept as the next request will repeat it: not finished."""
+        finish = _FINISH.search(text)
+        if finish is None or text[:2] != "[{" or not is_one(text, 1, len(text) - 1):
+            return None
+        start, stop = finish.span()
+        message = self._content((text[1:start] + text[stop:-1]).encode(), TEXT)
+        frame = _quoted(f"[{text[start:stop]}]")
+        return f'{{"$cut":[{frame},[[1,-{message},"",0,{start - 1}],[{1 + stop - start},-{message},"",{start - 1}]]]}}'
 
     def _chain(self, key: str, text: str, hole: Hole) -> int:
         """The chain node of the list in this hole."""

@@ -120,6 +120,14 @@ def join(frame: str, fills: list[tuple[int, str]]) -> str:
     return "".join(pieces)
 
 
+def is_one(text: str, start: int, stop: int) -> bool:
+    """Whether exactly one JSON value stands there."""
+    try:
+        return _SCAN(text, start)[1] == stop
+    except (StopIteration, ValueError, RecursionError):
+        return False
+
+
 class _Irregular(Exception):
     """The text cannot be cut so that it joins again."""
 

@@ -97,9 +97,10 @@ class Restorer:
         """The text of a `$cut`."""
         frame, fills = parts
         whole = frame if isinstance(frame, str) else cast("str", self.content(frame))
-        return join(
-            whole, [(offset, separator.join(self.elements(node))) for offset, node, separator in fills]
-        )
+        return join(whole, [(offset, self._fill(*fill)) for offset, *fill in fills])
+
+    def _fill(self, node: int, separator: str, start: int = 0, stop: int | None = None) -> str:
+        return separator.join(self.elements(node))[start:stop]
 
 
 _RESOLVERS: Final[dict[str, Any]] = {

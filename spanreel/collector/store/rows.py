@@ -14,7 +14,7 @@ from spanreel.wire.records import Record
 from spanreel.wire.spans import Span
 from spanreel.wire.usage import Usage
 
-_CONTENT_ID: Final = re.compile("sha256:[0-9a-f]{64}")
+_HEX: Final = re.compile("(?:[0-9a-f]{2}){8}")
 SHAPE_RECORD: Final = (
     "kind", "emitter", "exchange", "operation", "provider", "model", "response_model", "finish_reasons", "tool_name", "safety",
     "agent", "session", "user", "run_id", "dialect", "outcome", "lane", "source", "source_run_id",
@@ -66,12 +66,12 @@ def own_row(span: Span, record: Record, rowid: int, trace: int, shape: int, miss
 
 
 def _hash_kept(named: str | None) -> bytes | str | None:
-    """A content id as its 32 bytes; any other hash as it is named."""
-    return bytes.fromhex(named[7:]) if named and _CONTENT_ID.fullmatch(named) else named
+    """The beginning of a SHA-256 as bytes; any other hash as it is named."""
+    return bytes.fromhex(named) if named and _HEX.fullmatch(named) else named
 
 
 def _hash_named(kept: bytes | str | None) -> str | None:
-    return f"sha256:{kept.hex()}" if isinstance(kept, bytes) else kept
+    return kept.hex() if isinstance(kept, bytes) else kept
 
 
 def _rest(span: Span, record: Record, missing: list[str]) -> str | None:

@@ -162,7 +162,6 @@ def connect_for_writing(path: Path, wait_seconds: float = BUSY_SECONDS) -> sqlit
     try:
         check_version(connection, path)  # before anything is changed: the file may be somebody else's
         connection.execute("PRAGMA page_size = 4096")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 2000")
