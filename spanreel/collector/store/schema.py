@@ -55,7 +55,7 @@ CREATE TABLE span(
   events TEXT, links TEXT);
 CREATE UNIQUE INDEX span_key ON span(trace, span_id);
 
-CREATE TABLE attribute_key(id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE attribute_key(id INTEGER PRIMARY KEY, name TEXT NOT NULL, what TEXT);
 
 -- Every distinct message, tool definition and piece of a body, once.
 CREATE TABLE content(
@@ -93,8 +93,9 @@ def migrations() -> Migrations:
     def first(db: Database) -> None:
         """Spans as rows, runs as what grouping made of them, messages once by content."""
         for statement in _statements(_TABLES + VIEWS):
-            db.execute(_SPACING.sub(" ", statement).strip())  # kept in the file: a small store is mostly that
-        db.conn.executemany("INSERT INTO attribute_key(name) VALUES (?)", [(name,) for name in keys.FIRST])
+            # the file keeps the text, and a small store is mostly that
+            db.execute(_SPACING.sub(" ", statement).replace(", ", ",").strip())
+        db.conn.executemany("INSERT INTO attribute_key(name, what) VALUES (?, ?)", [*keys.FIRST.items()])
 
     found(name=_FIRST)(first)
     return found

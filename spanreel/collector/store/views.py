@@ -11,72 +11,64 @@ from typing import Final
 from spanreel.collector.store.keys import FIRST
 from spanreel.wire import attributes as names
 
-_WHAT: Final = {
-    names.INPUT_MESSAGES: "input", names.OUTPUT_MESSAGES: "output", names.SYSTEM_INSTRUCTIONS: "system",
-    names.TOOL_DEFINITIONS: "tool definition", names.TOOL_CALL_ARGUMENTS: "tool arguments",
-    names.TOOL_CALL_RESULT: "tool result", "input.value": "input", "output.value": "output",
-    names.RUN_INPUT: "run input", names.RUN_OUTPUT: "run output",
-}  # fmt: skip
-"""Attributes whose value is kept in the span's row where it is small."""
-
 
 def _time(column: str) -> str:
-    seconds = f"strftime('%Y-%m-%dT%H:%M:%S', {column} / 1000000000, 'unixepoch')"
-    return f"{seconds} || printf('.%03dZ', {column} / 1000000 % 1000)"
+    return f"strftime('%Y-%m-%dT%H:%M:%fZ', {column} / 1e9, 'unixepoch')"
 
 
 def _duration(start: str, end: str) -> str:
     return f"CASE WHEN {end} >= {start} THEN round(({end} - {start}) / 1e6, 3) END"
 
 
-def _if_text(path: str) -> str:
-    return f"CASE json_type(v, '{path}') WHEN 'text' THEN nullif(json_extract(v, '{path}'), '') END"
-
-
 _ONE_PART: Final = " AND ".join(
-    f"json_type(v, '{path}') IS NULL" for path in ("$.tool_calls", "$[1]", "$.content[1]", "$.parts[1]", "$[0].parts[1]")
+    f"json_type(v, '{path}') IS NULL"
+    for path in ("$.tool_calls", "$[1]", "$.content[1]", "$.parts[1]", "$[0].parts[1]")
 )
-_PATHS: Final = ("$.content", "$[0].content", "$.content[0].text", "$.parts[0].content", "$[0].parts[0].content")
-_MESSAGE: Final = (
-    f"CASE WHEN json_valid(v) AND {_ONE_PART} THEN coalesce({', '.join(map(_if_text, _PATHS))}, v) ELSE v END"
+_PATHS: Final = (
+    "$.content[0].text",
+    "$.parts[0].content",
+    "$[0].parts[0].content",
+    "$[0].content",
+    "$.content",
 )
+_PLAIN: Final = ", ".join(f"json_extract(v, '{path}')" for path in _PATHS)
+_MESSAGE: Final = f"CASE WHEN json_valid(v) AND {_ONE_PART} THEN coalesce({_PLAIN}, v) ELSE v END"
 """The text of a message that is nothing but text; any other value `v` as it is."""
-_ROLE: Final = f"CASE WHEN json_valid(v) THEN coalesce({_if_text('$.role')}, {_if_text('$[0].role')}) END"
+_ROLE: Final = (
+    "CASE WHEN json_valid(v) THEN coalesce(json_extract(v, '$.role'), json_extract(v, '$[0].role')) END"
+)
 _PACKED: Final = (
     "'(' || CASE codec WHEN 1 THEN printf('%,d bytes', length(data)) ELSE printf('compressed, %,d bytes', size) END"
-    " || '; spanreel show ' || lower(substr(hex(trace_id), 1, 12)) || ')'"
+    " || '; spanreel show ' || (SELECT lower(substr(hex(trace_id), 1, 12)) FROM span JOIN trace ON trace.id = trace WHERE span.id = content.span) || ')'"
 )
 """What stands for a content that SQL cannot read."""
 _FRAGMENT: Final = "CASE WHEN type = 'text' THEN json_quote(value) WHEN type IN ('true', 'false', 'null') THEN type ELSE value END"
 _IDS: Final = "lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS {}span_id"
 _ERROR: Final = "coalesce(error_message, nullif(status_message, ''), error_type) AS error"
-_KEYS: Final = "CASE attribute_key.id " + " ".join(
-    f"WHEN {number} THEN '{_WHAT[name]}'" for number, name in enumerate(FIRST, 1) if name in _WHAT
-) + " END"  # fmt: skip
 
 
 def _said(*keys: str) -> str:
     """The text of the first of these attributes that a step's span has."""
-    numbers = [str(FIRST.index(key) + 1) for key in keys]
+    numbers = [str([*FIRST].index(key) + 1) for key in keys]
     return (
-        f"(SELECT text FROM value_text WHERE value_text.span = step.span AND key IN ({', '.join(numbers)})"  # noqa: S608
-        f" ORDER BY key = {numbers[0]} DESC LIMIT 1)"
+        f"(SELECT coalesce((SELECT text FROM said WHERE said.content = value.content), v) FROM value"  # noqa: S608
+        f" WHERE value.span = step.span AND key IN ({', '.join(numbers)}) ORDER BY key = {numbers[0]} DESC LIMIT 1)"
     )
 
 
 VIEWS: Final = f"""
--- What contents and values say, for the views below.
-CREATE VIEW content_text AS SELECT id, hash, role AS code, span, CASE codec WHEN 0 THEN {_ROLE} END AS role,
-  CASE codec WHEN 0 THEN {_MESSAGE} ELSE {_PACKED} END AS text
-  FROM (SELECT content.*, data AS v, (SELECT trace_id FROM span JOIN trace ON trace.id = trace WHERE span.id = content.span) AS trace_id
-  FROM content);
-CREATE VIEW value_text AS SELECT span, key, what, content, {_ROLE} AS role,
-  coalesce((SELECT text FROM content_text WHERE id = content), {_MESSAGE}) AS text
-  FROM (SELECT *, CASE WHEN v LIKE '{{"$content":%' THEN json_extract(v, '$."$content"') WHEN cut < 0 THEN -cut ELSE (SELECT content FROM node WHERE id = cut) END AS content
-  FROM (SELECT *, CASE WHEN v LIKE '{{"$cut":%' THEN json_extract(v, '$."$cut"[1][0][1]') END AS cut FROM (SELECT span.id AS span, attribute_key.id AS key, {_KEYS} AS what,
-  coalesce(json_extract(span.attributes, '$."$' || attribute_key.id || '"'), json_extract(shape.attributes, '$."' || name_of || '"')) AS v
-  FROM span JOIN shape ON shape.id = shape JOIN (SELECT id, name AS name_of FROM attribute_key WHERE id <= {len(FIRST)}) AS attribute_key)
-  WHERE v IS NOT NULL));
+CREATE VIEW value AS SELECT span, key, what, v,
+  CASE WHEN v LIKE '{{"$content":%' THEN json_extract(v, '$."$content"') WHEN cut < 0 THEN -cut
+    ELSE (SELECT content FROM node WHERE id = cut) END AS content
+  FROM (SELECT *, CASE WHEN v LIKE '{{"$cut":%' THEN json_extract(v, '$."$cut"[1][0][1]') END AS cut FROM
+  (SELECT span.id AS span, key.id AS key, what,
+  coalesce(json_extract(span.attributes, '$."$' || key.id || '"'), json_extract(shape.attributes, '$."' || key.name || '"')) AS v
+  FROM span JOIN shape ON shape.id = shape JOIN attribute_key AS key ON key.id <= {len(FIRST)}) WHERE v IS NOT NULL);
+CREATE VIEW said AS SELECT hash, span, content, key, what, {_ROLE} AS role, coalesce(packed, {_MESSAGE}) AS text FROM
+  (SELECT hash, span, id AS content, NULL AS key, (SELECT what FROM attribute_key AS key WHERE key.id = role) AS what,
+    CASE codec WHEN 0 THEN data END AS v,
+    CASE WHEN codec THEN {_PACKED} END AS packed FROM content
+  UNION ALL SELECT NULL, span, NULL, key, what, v, NULL FROM value WHERE content IS NULL);
 
 CREATE VIEW runs AS SELECT
   run_id, nullif(alias, run_id) AS alias, agent_name, status, model, {_time("started_ns")} AS started_at,
@@ -101,10 +93,6 @@ CREATE VIEW steps AS SELECT
   span.input_tokens, span.output_tokens, {_ERROR}, lower(hex(span_id)) AS span_id
   FROM step JOIN run ON run.id = run JOIN span ON span.id = span JOIN shape ON shape.id = shape;
 CREATE VIEW messages AS SELECT
-  'sha256:' || lower(hex(hash)) AS content_id, {_IDS.format("first_")}, {_time("start_ns")} AS first_seen_at, what, role, text FROM
-  (SELECT hash, span, CASE code WHEN 1 THEN 'input' WHEN 2 THEN 'output' WHEN 3 THEN 'system' WHEN 4 THEN 'tool definition'
-    WHEN 5 THEN 'request body' WHEN 6 THEN 'response body' WHEN 7 THEN 'tool arguments' WHEN 8 THEN 'tool result'
-    ELSE 'attribute' END AS what, role, text FROM content_text
-  UNION ALL SELECT NULL, span, what, role, text FROM value_text WHERE content IS NULL AND what IS NOT NULL) AS said
-  LEFT JOIN span ON span.id = said.span LEFT JOIN trace ON trace.id = trace;
+  'sha256:' || lower(hex(hash)) AS content_id, {_IDS.format("first_")}, {_time("start_ns")} AS first_seen_at, what, role, text
+  FROM said LEFT JOIN span ON span.id = said.span LEFT JOIN trace ON trace.id = trace;
 """  # noqa: S608
