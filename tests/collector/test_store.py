@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spanreel.collector.store import Added, Reader, Writer, open_reader, open_writer
+from spanreel.collector.store import Added, Reader, Writer, contents, open_reader, open_writer
 from spanreel.exceptions import AmbiguousRun, StoreError, UnknownRun
 from spanreel.wire import conventions, otlp
 from spanreel.wire.spans import Event, Link, Resource, Scope, Span
@@ -503,3 +503,63 @@ def test_reader_and_writer_are_what_open_gives(path: Path) -> None:
         assert isinstance(reader, Reader)
     with pytest.raises(StoreError, match="cannot be read"):
         reader.runs()
+
+
+def test_a_store_too_large_to_know_by_heart_looks_contents_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above the bound, contents are found by an index made for that: still every one once, and read back."""
+    monkeypatch.setattr(contents, "_LOADED_AT_ONCE", 5)
+    sent = conversation(8)
+    for item in sent:
+        keep(path, [item])
+    assert exact(read(path)) == exact(sent)
+    with sqlite3.connect(path) as connection:
+        [(rows, different)] = connection.execute("SELECT count(*), count(DISTINCT hash) FROM content")
+        plan = str(connection.execute(f"EXPLAIN QUERY PLAN {contents._FIND}", (b"", b"")).fetchall())
+    connection.close()
+    assert rows == different
+    assert "content_hash" in plan
+
+
+@pytest.mark.parametrize("finish", ['"finish_reason": "stop", ', ', "finish_reason": "stop"'])
+def test_what_was_said_is_kept_once_with_what_repeats_it(path: Path, finish: str) -> None:
+    """An output message is one content with the next request's input message, which has no finish reason."""
+    said = [f'"parts": [{{"type": "text", "content": "answer {turn} {"word " * 60}"}}]' for turn in range(3)]
+    plain = ['{"role": "assistant", ' + text + "}" for text in said]
+    outputs = [
+        "[{" + ('"role": "assistant", ' + finish + text if finish[0] == '"' else '"role": "assistant", ' + text + finish) + "}]"
+        for text in said
+    ]  # fmt: skip
+    sent = [
+        span(turn + 1, attributes={"gen_ai.input.messages": f"[{', '.join([*plain[:turn], plain[0]])}]", "gen_ai.output.messages": outputs[turn]})
+        for turn in range(3)
+    ]  # fmt: skip
+    keep(path, sent)
+    assert exact(read(path)) == exact(sent)
+    with sqlite3.connect(path) as connection:
+        found = [text for (text,) in connection.execute("SELECT data FROM content")]
+        shown = [row[0] for row in connection.execute("SELECT text FROM messages WHERE role = 'assistant'")]
+    connection.close()
+    assert sorted(found) == sorted(plain)
+    assert {text[:8] for text in shown} == {"answer 0", "answer 1", "answer 2"}
+
+
+def test_people_see_small_values_large_texts_and_the_size_of_what_is_packed(path: Path) -> None:
+    """Arguments and results of a tool step, a small message, one of 1 KB, and what stands for one of 5 KB."""
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "look", "gen_ai.tool.call.arguments": '{"q": 1}',
+            "gen_ai.tool.call.result": "found " * 200}  # fmt: skip
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5", "gen_ai.input.messages": json.dumps([{"role": "user", "content": "x" * 5000}]),
+            "gen_ai.output.messages": '[{"role": "assistant", "content": "short"}]'}  # fmt: skip
+    inside = {"trace_id": f"{1:032x}", "parent_span_id": f"{1:016x}"}
+    keep(path, [agent(1, 1), span(2, **inside, attributes=chat), span(3, **inside, attributes=tool)])
+    with sqlite3.connect(path) as connection:
+        steps = connection.execute("SELECT what, arguments, result FROM steps ORDER BY number").fetchall()
+        said = dict(connection.execute("SELECT what, text FROM messages").fetchall())
+        [(kept,)] = connection.execute("SELECT attributes FROM spans WHERE tool_name = 'look'").fetchall()
+    connection.close()
+    assert steps == [("gpt-5", None, "short"), ("look", '{"q": 1}', "found " * 200)]
+    assert said["output"] == "short"
+    assert said["tool arguments"] == '{"q": 1}'
+    assert said["input"] == "(compressed, 5,032 bytes; spanreel show 000000000000)"
+    assert json.loads(kept)["gen_ai.tool.name"] == "look"

@@ -5,6 +5,7 @@ values are as they are, and these objects stand for the rest:
 
     {"$content": id}                        a text, or bytes, in the table content
     {"$cut": [skeleton, [[offset, node, separator], …]]}   a JSON text cut at its lists (skeleton: text, or content id;
+                                                           a separator is a comma where none is given;
                                                            a negative node is the content of a single element, and
                                                            two more numbers say which part of it)
     {"$array": node}                        a structured array, every element a fragment
@@ -53,6 +54,7 @@ _MEMBERS: Final = {
 _BODIES: Final = (ROLES[names.HTTP_REQUEST_BODY], ROLES[names.HTTP_RESPONSE_BODY])
 _FINISH: Final = re.compile(r',\s*"finish_reason"\s*:\s*"[^"\\]*"|"finish_reason"\s*:\s*"[^"\\]*"\s*,\s*')
 _RAW: Final = json.JSONDecoder().raw_decode
+_INDEX: Final = "CREATE INDEX IF NOT EXISTS content_hash ON content(substr(hash, 1, 8))"
 _FIND: Final = (
     "SELECT id FROM content WHERE substr(hash, 1, 8) = ? AND hash = ?"  # as the index content_hash has it
 )
@@ -87,6 +89,8 @@ class Contents:
         if not self._ids and content <= _LOADED_AT_ONCE:
             self._ids.update(self._connection.execute("SELECT hash, id FROM content"))
             self._ids_complete = True
+        elif content > _LOADED_AT_ONCE:  # a smaller store is known by heart, and smaller without
+            self._connection.execute(_INDEX)
         self._next_content = self._fresh_content = int(content) + 1
         self._next_node = self._fresh_node = int(node) + 1
 
@@ -197,10 +201,10 @@ class Contents:
             return f'{{"$content":{self._content(text.encode(), TEXT)}}}'
         frame, offsets = skeleton(text, holes)
         kept_frame = _quoted(frame) if len(frame) < 64 else str(self._content(frame.encode(), TEXT))
-        fills = [
-            f"[{offset},{self._chain(key, text, hole)},{_quoted(hole.separator)}]"
-            for offset, hole in zip(offsets, holes, strict=True)
-        ]
+        fills: list[str] = []
+        for offset, hole in zip(offsets, holes, strict=True):
+            separator = "" if hole.separator == "," else f",{_quoted(hole.separator)}"
+            fills.append(f"[{offset},{self._chain(key, text, hole)}{separator}]")
         return f'{{"$cut":[{kept_frame},[{",".join(fills)}]]}}'
 
     def _said(self, text: str) -> str | None:

@@ -212,6 +212,6 @@ def _choices(text: str, position: int) -> tuple[list[Hole], int]:
         value, end = _SCAN(text, found.end())
         if isinstance(value, dict):
             start = found.end()
-            holes.append(Hole(MESSAGE, start, end, "", [end - start], 0, None, [text[start:end]]))
+            holes.append(Hole(MESSAGE, start, end, ",", [end - start], 0, None, [text[start:end]]))
         found = _MESSAGE(text, end, stop)
     return holes, stop

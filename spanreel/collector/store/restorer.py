@@ -99,7 +99,7 @@ class Restorer:
         whole = frame if isinstance(frame, str) else cast("str", self.content(frame))
         return join(whole, [(offset, self._fill(*fill)) for offset, *fill in fills])
 
-    def _fill(self, node: int, separator: str, start: int = 0, stop: int | None = None) -> str:
+    def _fill(self, node: int, separator: str = ",", start: int = 0, stop: int | None = None) -> str:
         return separator.join(self.elements(node))[start:stop]
 
 

@@ -66,7 +66,6 @@ CREATE TABLE content(
   span INTEGER,                             -- where it was first seen
   size INTEGER,                             -- bytes before packing
   data NOT NULL);
-CREATE INDEX content_hash ON content(substr(hash, 1, 8));
 -- A list is the last node of a chain: one more message is one more row, whatever the length of the history.
 CREATE TABLE node(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, content INTEGER NOT NULL);
 CREATE UNIQUE INDEX node_link ON node(parent, content);

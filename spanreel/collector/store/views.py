@@ -51,7 +51,7 @@ def _said(*keys: str) -> str:
     """The text of the first of these attributes that a step's span has."""
     numbers = [str([*FIRST].index(key) + 1) for key in keys]
     return (
-        f"(SELECT coalesce((SELECT text FROM said WHERE said.content = value.content), v) FROM value"  # noqa: S608
+        f"(SELECT coalesce((SELECT text FROM said WHERE said.content = value.content), {_MESSAGE}) FROM value"  # noqa: S608
         f" WHERE value.span = step.span AND key IN ({', '.join(numbers)}) ORDER BY key = {numbers[0]} DESC LIMIT 1)"
     )
 
