@@ -89,7 +89,9 @@ def _too_wide(span: Span) -> str | None:
 def _request_class() -> Any:
     """`ExportTraceServiceRequest` with the parts that repeat declared as bytes."""
     kinds = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="spanreel/request.proto", package="spanreel.request", syntax="proto3")
+    file = descriptor_pb2.FileDescriptorProto(
+        name="spanreel/request.proto", package="spanreel.request", syntax="proto3"
+    )
 
     def message(name: str, *members: tuple[str, int, Any, bool, str]) -> None:
         made = file.message_type.add(name=name)
@@ -102,8 +104,18 @@ def _request_class() -> Any:
     nested, data, text = kinds.TYPE_MESSAGE, kinds.TYPE_BYTES, kinds.TYPE_STRING
     fixed, count, enum = kinds.TYPE_FIXED64, kinds.TYPE_UINT32, kinds.TYPE_INT32
     message("Request", ("resource_spans", 1, nested, True, "ResourceSpans"))
-    message("ResourceSpans", ("resource", 1, data, False, ""), ("scope_spans", 2, nested, True, "ScopeSpans"), ("schema_url", 3, text, False, ""))
-    message("ScopeSpans", ("scope", 1, data, False, ""), ("spans", 2, nested, True, "Span"), ("schema_url", 3, text, False, ""))
+    message(
+        "ResourceSpans",
+        ("resource", 1, data, False, ""),
+        ("scope_spans", 2, nested, True, "ScopeSpans"),
+        ("schema_url", 3, text, False, ""),
+    )
+    message(
+        "ScopeSpans",
+        ("scope", 1, data, False, ""),
+        ("spans", 2, nested, True, "Span"),
+        ("schema_url", 3, text, False, ""),
+    )
     message(
         "Span",
         ("trace_id", 1, data, False, ""), ("span_id", 2, data, False, ""), ("trace_state", 3, text, False, ""),
@@ -259,7 +271,12 @@ def _pairs(listed: Any) -> Attributes:
 
 def _event(raw: bytes) -> Event:
     event = trace_pb2.Span.Event.FromString(raw)
-    return Event(event.name, min(event.time_unix_nano, NANOS_MAX), _pairs(event.attributes), event.dropped_attributes_count)
+    return Event(
+        event.name,
+        min(event.time_unix_nano, NANOS_MAX),
+        _pairs(event.attributes),
+        event.dropped_attributes_count,
+    )
 
 
 def _link(raw: bytes) -> Link:
@@ -267,7 +284,14 @@ def _link(raw: bytes) -> Link:
     if len(link.trace_id) != 16 or len(link.span_id) != 8:
         raise _BadSpan("a link's ids are not 16 and 8 bytes")
     attributes = _pairs(link.attributes)
-    return Link(link.trace_id.hex(), link.span_id.hex(), link.trace_state, attributes, link.dropped_attributes_count, link.flags)
+    return Link(
+        link.trace_id.hex(),
+        link.span_id.hex(),
+        link.trace_state,
+        attributes,
+        link.dropped_attributes_count,
+        link.flags,
+    )
 
 
 def _resource(raw: bytes, schema_url: str) -> Resource:
@@ -276,7 +300,9 @@ def _resource(raw: bytes, schema_url: str) -> Resource:
     if known is None:
         if len(_resources_seen) > 1000:
             _resources_seen.clear()
-        known = _resources_seen[key] = Resource(_pairs(resource_pb2.Resource.FromString(raw).attributes), schema_url)
+        known = _resources_seen[key] = Resource(
+            _pairs(resource_pb2.Resource.FromString(raw).attributes), schema_url
+        )
     return known
 
 

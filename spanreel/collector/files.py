@@ -49,7 +49,9 @@ def read(path: Path, progress: Progress | None = None) -> Iterator[list[Span]]:
     except OSError as error:
         if isinstance(error, gzip.BadGzipFile):
             raise BadInput(f"{path}: the gzip data is damaged ({error})", "get the file again") from None
-        raise BadInput(f"{path}: cannot be read ({error.strerror or error})", "check the path and its permissions") from None
+        raise BadInput(
+            f"{path}: cannot be read ({error.strerror or error})", "check the path and its permissions"
+        ) from None
     except (EOFError, zlib.error) as error:
         raise BadInput(f"{path}: the gzip data is cut off ({error})", "get the whole file again") from None
 
@@ -74,7 +76,9 @@ def write_jsonl(spans: Iterable[Span], path: Path) -> int:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise BadInput(f"{path}: cannot be written ({error.strerror})", "check the folder and its permissions") from None
+        raise BadInput(
+            f"{path}: cannot be written ({error.strerror})", "check the folder and its permissions"
+        ) from None
     return len(ordered)
 
 
@@ -142,7 +146,9 @@ def _spool(data: bytes, name: str) -> Iterator[list[Span]]:
     for payload in found.payloads:
         yield _protobuf(payload, name)
     if found.torn_bytes:
-        raise BadInput(f"{name}: {found.torn_bytes} bytes are no whole record; the rest was read", "spanreel runs")
+        raise BadInput(
+            f"{name}: {found.torn_bytes} bytes are no whole record; the rest was read", "spanreel runs"
+        )
 
 
 def _protobuf(data: bytes, name: str) -> list[Span]:
@@ -190,7 +196,9 @@ def _parsed(text: bytes) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         end = error.pos >= len(text.decode("utf-8", "replace").rstrip())
-        what = "the JSON is cut off" if end or error.msg.startswith("Unterminated") else f"not JSON: {error.msg}"
+        what = (
+            "the JSON is cut off" if end or error.msg.startswith("Unterminated") else f"not JSON: {error.msg}"
+        )
         raise BadInput(f"{error.lineno}: {what} at column {error.colno}") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"1: not UTF-8 at byte {error.start}") from None

@@ -6,6 +6,7 @@ values are as they are, and these objects stand for the rest:
     {"$content": id}                        a text, or bytes, in the table content
     {"$cut": [skeleton, [[offset, node, separator], …]]}   a JSON text cut at its lists (skeleton: text, or content id)
     {"$array": node}                        a structured array, every element a fragment
+    {"$flat:name": [node, first]}           (as a member) a list that was flattened into attributes, element by element
     {"$bytes": base64}  {"$float": "nan"}  {"$map": [[key, value], …]}   what JSON cannot say
 """
 
@@ -22,13 +23,15 @@ from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
 from typing import Any, Final, cast
 
-from spanreel.collector.store.lists import Hole, Region, cut, skeleton
+from spanreel.collector.store import flat
+from spanreel.collector.store.lists import Hole, Region, cut, join, skeleton
 from spanreel.wire.spans import Value
 
 INLINE: Final = 512
 """Values of fewer characters stay in the span's row."""
 COMPRESS_FROM: Final = 512
 """Contents of fewer bytes stay plain text, for people who look with SQL; above, zlib halves what a conversation takes."""
+FLAT: Final = "$flat:"
 TEXT, BYTES, TEXT_ZLIB, BYTES_ZLIB = range(4)
 ROLES: Final = {
     "gen_ai.input.messages": 1, "gen_ai.output.messages": 2, "gen_ai.system_instructions": 3, "gen_ai.tool.definitions": 4,
@@ -78,10 +81,15 @@ class Contents:
     def flush(self) -> None:
         """Insert the collected rows."""
         if self._new_contents:
-            self._connection.executemany("INSERT INTO content(id, hash, codec, role, span, data) VALUES (?,?,?,?,?,?)", self._new_contents)
+            self._connection.executemany(
+                "INSERT INTO content(id, hash, codec, role, span, data) VALUES (?,?,?,?,?,?)",
+                self._new_contents,
+            )
             self._new_contents.clear()
         if self._new_nodes:
-            self._connection.executemany("INSERT INTO node(id, parent, content) VALUES (?,?,?)", self._new_nodes)
+            self._connection.executemany(
+                "INSERT INTO node(id, parent, content) VALUES (?,?,?)", self._new_nodes
+            )
             self._new_nodes.clear()
         while len(self._ids) > _IDS_KEPT:
             self._ids.popitem(last=False)
@@ -92,6 +100,30 @@ class Contents:
         """What follows belongs to this span (its row id), whose history is likely that of `conversation`."""
         self._conversation = conversation
         self._span = span
+
+    def attributes(self, attributes: Mapping[str, Value]) -> dict[str, str]:
+        """The fragments for attributes, by member name: a dollar at the start of a key is doubled."""
+        single, lists = flat.split(attributes)
+        found = {
+            "$" + key if key[:1] == "$" else key: self.attribute(key, value) for key, value in single.items()
+        }
+        for name, (first, elements) in lists.items():
+            node = 0
+            for element in elements:
+                self._role = (
+                    1
+                    if "input" in name or "prompt" in name
+                    else 2
+                    if "output" in name or "completion" in name
+                    else 0
+                )
+                members = {
+                    "$" + key if key[:1] == "$" else key: self._fragment(value)
+                    for key, value in element.items()
+                }
+                node = self._node(node, self._content(object_of(members).encode(), TEXT))
+            found[FLAT + name] = f"[{node},{first}]"
+        return found
 
     def attribute(self, key: str, value: Value) -> str:
         """The fragment for an attribute's value."""
@@ -134,7 +166,9 @@ class Contents:
         return f'{{"$array":{node}}}'
 
     def _large_text(self, key: str, text: str) -> str:
-        holes = cut(text, lambda name, whole, first: self._regions.find((self._conversation, key, name), whole, first))
+        holes = cut(
+            text, lambda name, whole, first: self._regions.find((self._conversation, key, name), whole, first)
+        )
         if not holes:
             return f'{{"$content":{self._content(text.encode(), TEXT)}}}'
         frame, offsets = skeleton(text, holes)
@@ -188,8 +222,12 @@ class Contents:
         if known is not None:
             return known
         found = None
-        if content < self._fresh_content and parent < self._fresh_node:  # else one of the two is of this transaction
-            found = self._connection.execute("SELECT id FROM node WHERE parent = ? AND content = ?", key).fetchone()
+        if (
+            content < self._fresh_content and parent < self._fresh_node
+        ):  # else one of the two is of this transaction
+            found = self._connection.execute(
+                "SELECT id FROM node WHERE parent = ? AND content = ?", key
+            ).fetchone()
         if found:
             number = int(found[0])
         else:
@@ -208,8 +246,8 @@ def _is_text(data: bytes) -> bool:
 
 
 def object_of(fragments: Mapping[str, str]) -> str:
-    """An object of fragments; a dollar at the start of a key is doubled, so that it is no `$content`."""
-    return "{" + ",".join(f"{_quoted('$' + key if key[:1] == '$' else key)}:{fragment}" for key, fragment in fragments.items()) + "}"
+    """An object of fragments."""
+    return "{" + ",".join(f"{_quoted(name)}:{fragment}" for name, fragment in fragments.items()) + "}"
 
 
 def members_of(text: str) -> dict[str, str]:
@@ -219,7 +257,7 @@ def members_of(text: str) -> dict[str, str]:
     while position < len(text) - 1:
         key, position = _RAW(text, position)
         _, end = _RAW(text, position + 1)
-        found[key[1:] if key[:1] == "$" else key] = text[position + 1 : end]
+        found[key] = text[position + 1 : end]
         position = end + 1
     return found
 
@@ -272,10 +310,23 @@ class Restorer:
         return self._decoder.decode(fragment) if "$" in fragment else json.loads(fragment)
 
     def members(self, text: str) -> dict[str, Any]:
-        """The values of an `object_of`."""
-        found: dict[str, Any] = self.value(text)
-        if '"$$' in text:
-            return {key[1:] if key[:1] == "$" else key: value for key, value in found.items()}
+        """The values of an `object_of`, by member name; `attributes_of` makes attributes of them."""
+        found = self.value(text)
+        # a single member named like a reference would have been taken for one: `attributes` doubles its dollar
+        return cast("dict[str, Any]", found)
+
+    def attributes_of(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes that the members stand for."""
+        found: dict[str, Any] = {}
+        for name, value in members.items():
+            if name[:1] != "$":
+                found[name] = value
+            elif name.startswith(FLAT):
+                node, first = value
+                elements = [self.attributes_of(self.members(text)) for text in self.elements(node)]
+                found.update(flat.join(name[len(FLAT) :], first, elements))
+            else:
+                found[name[1:]] = value
         return found
 
     def _resolve(self, found: dict[str, Any]) -> Any:
@@ -289,7 +340,9 @@ class Restorer:
         """The text or the bytes of a content row."""
         found = self._contents.get(number)
         if found is None:
-            codec, data = self._connection.execute("SELECT codec, data FROM content WHERE id = ?", (number,)).fetchone()
+            codec, data = self._connection.execute(
+                "SELECT codec, data FROM content WHERE id = ?", (number,)
+            ).fetchone()
             if codec >= TEXT_ZLIB:
                 data = zlib.decompress(data)
                 found = data.decode() if codec == TEXT_ZLIB else data
@@ -305,7 +358,9 @@ class Restorer:
             path: list[int] = []
             at = node
             while (known := self._chains.get(at)) is None:
-                parent, content = self._connection.execute("SELECT parent, content FROM node WHERE id = ?", (at,)).fetchone()
+                parent, content = self._connection.execute(
+                    "SELECT parent, content FROM node WHERE id = ?", (at,)
+                ).fetchone()
                 path.append(content)
                 at = parent
             known = known + path[::-1]
@@ -314,11 +369,11 @@ class Restorer:
 
     def cut(self, parts: list[Any]) -> str:
         """The text of a `$cut`."""
-        from spanreel.collector.store.lists import join
-
         frame, fills = parts
         whole = frame if isinstance(frame, str) else cast("str", self.content(frame))
-        return join(whole, [(offset, separator.join(self.elements(node))) for offset, node, separator in fills])
+        return join(
+            whole, [(offset, separator.join(self.elements(node))) for offset, node, separator in fills]
+        )
 
 
 _RESOLVERS: Final[dict[str, Any]] = {

@@ -10,7 +10,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,8 @@ def drain(writer: Writer, *, keep_files: bool = False) -> Drained:
     """Move every spool file of the writer's store into it.
 
     Args:
-        writer: of the store, or of a private copy of it (then `keep_files`: no lock is taken and nothing deleted).
+        writer: of the store, or of a private copy of it.
+        keep_files: take no lock and delete nothing: for a private copy.
 
     Raises:
         StoreError: the store cannot be written, or another process has been draining it for some seconds.
@@ -60,7 +61,7 @@ def drain(writer: Writer, *, keep_files: bool = False) -> Drained:
 
 
 @contextmanager
-def locked(store: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+def locked(store: Path, seconds: float = LOCK_SECONDS) -> Generator[None]:
     """Hold the drainer's lock of a store.
 
     Raises:
@@ -69,7 +70,9 @@ def locked(store: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     try:
         descriptor = os.open(lock_file(store), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"{lock_file(store)} cannot be written ({error.strerror})", "check its permissions") from error
+        raise StoreError(
+            f"{lock_file(store)} cannot be written ({error.strerror})", "check its permissions"
+        ) from error
     try:
         limit = time.monotonic() + seconds
         while not _flock(descriptor):
@@ -150,11 +153,17 @@ def _files(store: Path) -> list[Path]:
     found: list[tuple[float, Path]] = []
     try:
         with os.scandir(spool_folder(store)) as entries:
-            found = [(entry.stat().st_mtime, Path(entry.path)) for entry in entries if entry.is_file() and entry.name[0] != "."]
+            found = [
+                (entry.stat().st_mtime, Path(entry.path))
+                for entry in entries
+                if entry.is_file() and entry.name[0] != "."
+            ]
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StoreError(f"{spool_folder(store)} cannot be read ({error.strerror})", "check its permissions") from error
+        raise StoreError(
+            f"{spool_folder(store)} cannot be read ({error.strerror})", "check its permissions"
+        ) from error
     return [path for _, path in sorted(found)]
 
 

@@ -20,6 +20,7 @@ T = TypeVar("T")
 _LATER: Final = frozenset({"records", "steps"})
 _NAMES: Final = frozenset(field.name for field in fields(Run)) - _LATER
 _RECORD_NAMES: Final = tuple(field.name for field in fields(Record))
+_REASONS: Final = _RECORD_NAMES.index("finish_reasons")
 _USAGE: Final = _RECORD_NAMES.index("usage")
 
 
@@ -83,7 +84,10 @@ def listed(
 ) -> list[Run]:
     """Runs as they were kept, newest first; their records and steps are loaded when they are looked at."""
     query = f"SELECT summary, steps, spans FROM run {where} ORDER BY started_ns DESC, run_id DESC"  # noqa: S608
-    return [_restored(str(text), int(steps), int(spans), load) for text, steps, spans in connection.execute(query, values)]
+    return [
+        _restored(str(text), int(steps), int(spans), load)
+        for text, steps, spans in connection.execute(query, values)
+    ]
 
 
 def outdated(connection: sqlite3.Connection) -> list[int]:
@@ -91,7 +95,7 @@ def outdated(connection: sqlite3.Connection) -> list[int]:
     stale = [int(row[0]) for row in connection.execute("SELECT id FROM trace WHERE stale")]
     newest = connection.execute("SELECT summary FROM run ORDER BY id DESC LIMIT 1").fetchone()
     oldest = connection.execute("SELECT summary FROM run ORDER BY id LIMIT 1").fetchone()
-    if any(row and set(json.loads(row[0])) != _NAMES for row in (newest, oldest)):
+    if any(row and frozenset(json.loads(row[0])) ^ _NAMES for row in (newest, oldest)):
         return [int(row[0]) for row in connection.execute("SELECT id FROM trace")]
     return stale
 
@@ -121,9 +125,9 @@ def _summary(run: Run) -> str:
 
 def _restored(text: str, steps: int, spans: int, load: Callable[[str], Run]) -> Run:
     found: dict[str, Any] = json.loads(text)
-    root = found["root"]
+    root: list[Any] = found["root"]
     root[_USAGE] = Usage(*root[_USAGE])
-    root = [tuple(value) if isinstance(value, list) else value for value in root]
+    root[_REASONS] = tuple(root[_REASONS])
     run_id: str = found["run_id"]
     found["root"] = Record(*root)
     found["usage"] = Usage(*found["usage"])

@@ -11,11 +11,11 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 LIST_KEYS: Final = frozenset({"messages", "input", "contents", "tools", "system"})
 """Top-level members of request bodies that hold history or tool definitions."""
-_SCAN: Final = json.JSONDecoder().scan_once
+_SCAN: Final[Callable[[str, int], tuple[Any, int]]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # C, documented by use in json.decoder
 _SPACE: Final = re.compile(r"[ \t\r\n]*").match
 _AFTER_ELEMENT: Final = frozenset(" \t\r\n,]")
 _MIN_ELEMENT: Final = 48  # shorter ones on average (token arrays) cost more as rows than as text
@@ -46,7 +46,10 @@ class Region:
                 else:
                     above = middle - 1
         # "12" must not be found in "123"
-        if count and text[first + self.ends[count - 1] : first + self.ends[count - 1] + 1] not in _AFTER_ELEMENT:
+        if (
+            count
+            and text[first + self.ends[count - 1] : first + self.ends[count - 1] + 1] not in _AFTER_ELEMENT
+        ):
             count -= 1
         return count
 

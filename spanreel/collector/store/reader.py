@@ -9,7 +9,7 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -98,10 +98,15 @@ class Reader:
         """
         runs = self.runs()
         if not runs:
-            raise UnknownRun(f"the store at {self.path} holds no run yet", "record one: spanreel run -- python your_agent.py")
+            raise UnknownRun(
+                f"the store at {self.path} holds no run yet",
+                "record one: spanreel run -- python your_agent.py",
+            )
         if found := _LAST.fullmatch(name):
             return self._last(runs, name, found)
-        exact = [run for run in runs if run.run_id == name] or [run for run in runs if run.segment == name][:1]
+        exact = [run for run in runs if run.run_id == name] or [run for run in runs if run.segment == name][
+            :1
+        ]
         fitting = exact or [run for run in runs if run.run_id.startswith(name.lower())]
         if not name or not fitting:
             raise UnknownRun(f"there is no run {name!r}", "spanreel runs")
@@ -120,7 +125,10 @@ class Reader:
             raw = bytes.fromhex(trace_id) if re.fullmatch("[0-9a-f]{32}", trace_id) else b""
             restorer = Restorer(self._connection)
             shapes: dict[int, dict[str, Any]] = {}
-            found = [self._span(trace_id, row, restorer, shapes) for row in self._connection.execute(_SPAN_QUERY, (raw,)).fetchall()]
+            found = [
+                self._span(trace_id, row, restorer, shapes)
+                for row in self._connection.execute(_SPAN_QUERY, (raw,)).fetchall()
+            ]
         if not found:
             raise UnknownRun(f"there is no trace {trace_id}", "spanreel runs")
         return found
@@ -170,7 +178,9 @@ class Reader:
         position = int(back or 0)
         if position >= len(runs):
             kind = f"{state} " if state else ""
-            raise UnknownRun(f"{name}: the store holds {len(runs)} {kind}run{'s' * (len(runs) != 1)}", "spanreel runs")
+            raise UnknownRun(
+                f"{name}: the store holds {len(runs)} {kind}run{'s' * (len(runs) != 1)}", "spanreel runs"
+            )
         return self.run(runs[position].run_id)
 
     def _of_trace(self, trace_id: str) -> list[Run]:
@@ -184,7 +194,9 @@ class Reader:
         if not stale:
             return []
         try:
-            connection = self._connection if self.overlay else connect_for_writing(self.path, wait_seconds=0.5)
+            connection = (
+                self._connection if self.overlay else connect_for_writing(self.path, wait_seconds=0.5)
+            )
         except StoreError:
             return stale
         try:
@@ -201,16 +213,35 @@ class Reader:
                 connection.close()
         return stale
 
-    def _span(self, trace_id: str, row: tuple[Any, ...], restorer: Restorer, shapes: dict[int, dict[str, Any]]) -> Span:
-        (span_id, parent, name, kind, start, end, status, message, rest, shape, common, own, events, links, resource, scope) = row
+    def _span(
+        self, trace_id: str, row: tuple[Any, ...], restorer: Restorer, shapes: dict[int, dict[str, Any]]
+    ) -> Span:
+        (
+            span_id,
+            parent,
+            name,
+            kind,
+            start,
+            end,
+            status,
+            message,
+            rest,
+            shape,
+            common,
+            own,
+            events,
+            links,
+            resource,
+            scope,
+        ) = row
         rare: dict[str, Any] = json.loads(rest) if rest else {}
         if shape not in shapes:
             shapes[shape] = restorer.members(common)
-        attributes = dict(shapes[shape])
+        members = dict(shapes[shape])
         if own:
-            attributes.update(restorer.members(own))
+            members.update(restorer.members(own))
         for key in rare.get("missing", ()):
-            del attributes[key]
+            del members[key]
         return Span(
             trace_id=trace_id,
             span_id=span_id,
@@ -221,7 +252,7 @@ class Reader:
             end_ns=end,
             status=status,
             status_message=message or "",
-            attributes=attributes,
+            attributes=restorer.attributes_of(members),
             events=tuple(Event(name, at, dict(pairs), dropped) for name, at, pairs, dropped in restorer.value(events or "[]")),
             links=tuple(Link(trace, span, state, dict(pairs), dropped, flags)
                         for trace, span, state, pairs, dropped, flags in restorer.value(links or "[]")),
@@ -238,20 +269,24 @@ class Reader:
         if number not in self._resources:
             query = "SELECT attributes, schema_url FROM resource WHERE id = ?"
             attributes, url = self._connection.execute(query, (number,)).fetchone()
-            self._resources[number] = Resource(restorer.members(attributes), url)
+            self._resources[number] = Resource(restorer.attributes_of(restorer.members(attributes)), url)
         return self._resources[number]
 
     def _scope(self, number: int, restorer: Restorer) -> Scope:
         if number not in self._scopes:
             query = "SELECT name, version, attributes, schema_url FROM scope WHERE id = ?"
             name, version, attributes, url = self._connection.execute(query, (number,)).fetchone()
-            self._scopes[number] = Scope(name, version, restorer.members(attributes), url)
+            self._scopes[number] = Scope(
+                name, version, restorer.attributes_of(restorer.members(attributes)), url
+            )
         return self._scopes[number]
 
 
 @contextlib.contextmanager
-def _as_store_errors(path: Path) -> Iterator[None]:
+def _as_store_errors(path: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"the store at {path} cannot be read ({error})", "sqlite3 FILE 'PRAGMA integrity_check'") from error
+        raise StoreError(
+            f"the store at {path} cannot be read ({error})", "sqlite3 FILE 'PRAGMA integrity_check'"
+        ) from error

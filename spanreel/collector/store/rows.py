@@ -23,10 +23,10 @@ OWN_COLUMNS: Final = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost", "response_id",
     "tool_call_id", "error_type", "error_message", "http_status", "body_hash", "rest", "attributes", "events", "links",
 )  # fmt: skip
-INSERT_SPAN: Final = f"INSERT INTO span({', '.join(OWN_COLUMNS)}) VALUES ({', '.join('?' * len(OWN_COLUMNS))})"  # noqa: S608
-INSERT_SHAPE: Final = (
-    f"INSERT INTO shape(id, {', '.join(SHAPE_COLUMNS)}, attributes) VALUES ({', '.join('?' * (len(SHAPE_COLUMNS) + 2))})"  # noqa: S608
+INSERT_SPAN: Final = (
+    f"INSERT INTO span({', '.join(OWN_COLUMNS)}) VALUES ({', '.join('?' * len(OWN_COLUMNS))})"  # noqa: S608
 )
+INSERT_SHAPE: Final = f"INSERT INTO shape(id, {', '.join(SHAPE_COLUMNS)}, attributes) VALUES ({', '.join('?' * (len(SHAPE_COLUMNS) + 2))})"  # noqa: S608
 RECORD_QUERY: Final = (
     "SELECT span.id, lower(hex(trace.trace_id)), lower(hex(span.span_id)), lower(hex(span.parent_span_id)), shape.name, span.start_ns,"  # noqa: S608
     " span.end_ns, span.open, span.status, span.input_tokens, span.output_tokens, span.cache_read_tokens, span.cache_write_tokens,"
@@ -64,7 +64,9 @@ def own_row(span: Span, record: Record, rowid: int, trace: int, shape: int, miss
 
 
 def _rest(span: Span, record: Record, missing: list[str]) -> str | None:
-    found: dict[str, Any] = {key: value for key, name in _REST_OF_SPAN.items() if (value := getattr(span, name))}
+    found: dict[str, Any] = {
+        key: value for key, name in _REST_OF_SPAN.items() if (value := getattr(span, name))
+    }
     if record.resend:
         found["resend"] = record.resend
     if record.incomplete is not None:

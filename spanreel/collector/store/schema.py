@@ -80,7 +80,9 @@ CREATE TABLE spool(name TEXT PRIMARY KEY, offset INTEGER NOT NULL, torn_bytes IN
 CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-_TIME: Final = "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000000, 'unixepoch') || printf('.%03dZ', {0} / 1000000 % 1000)"
+_TIME: Final = (
+    "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000000, 'unixepoch') || printf('.%03dZ', {0} / 1000000 % 1000)"
+)
 _DURATION: Final = "CASE WHEN {1} >= {0} THEN round(({1} - {0}) / 1e6, 3) END"
 _VIEWS: Final = f"""
 CREATE VIEW runs AS SELECT
@@ -113,7 +115,7 @@ CREATE VIEW messages AS SELECT
   CASE WHEN content.codec = 0 AND json_valid(content.data) THEN json_extract(content.data, '$.role') END AS role,
   CASE WHEN content.codec < 2 THEN content.data END AS content
   FROM content LEFT JOIN span ON span.id = content.span LEFT JOIN trace ON trace.id = span.trace;
-"""
+"""  # noqa: S608
 
 
 def migrations() -> Migrations:
@@ -122,12 +124,12 @@ def migrations() -> Migrations:
 
     found = Migrations(MIGRATION_SET)
 
-    @found(name=_FIRST)
-    def first(db: Database) -> None:  # pyright: ignore[reportUnusedFunction]
+    def first(db: Database) -> None:
         """Spans as rows, runs as what grouping made of them, messages once by content."""
         for statement in _statements(_TABLES + _VIEWS):
             db.execute(statement)
 
+    found(name=_FIRST)(first)
     return found
 
 
@@ -151,10 +153,13 @@ def connect_for_writing(path: Path, wait_seconds: float = BUSY_SECONDS) -> sqlit
     try:
         prepare_folder(path.parent)
         _create_private(path)
-        connection = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=wait_seconds, isolation_level=None, check_same_thread=False
+        )
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error) from error
     try:
+        check_version(connection, path)  # before anything is changed: the file may be somebody else's
         connection.execute("PRAGMA page_size = 8192")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -194,7 +199,9 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
         raise
     if pending:
         connection.close()
-        raise StoreError(f"the store at {path} is empty or of an earlier version", "open it once where it can be written")
+        raise StoreError(
+            f"the store at {path} is empty or of an earlier version", "open it once where it can be written"
+        )
     return connection
 
 
@@ -204,19 +211,27 @@ def check_version(connection: sqlite3.Connection, path: Path) -> list[str]:
     Raises:
         StoreError: it holds tables that are not ours, or migrations that this version does not know.
     """
-    tables = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tables = {
+        str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
     known = [_FIRST]
     if "_sqlite_migrations" not in tables:
         if tables:
-            raise StoreError(f"{path} is a SQLite file, but not a spanreel store", "name another file with --store")
+            raise StoreError(
+                f"{path} is a SQLite file, but not a spanreel store", "name another file with --store"
+            )
         return known
     query = "SELECT name FROM _sqlite_migrations WHERE migration_set = ?"
     applied = {str(row[0]) for row in connection.execute(query, (MIGRATION_SET,))}
     if applied - set(known):
         newest = max(applied - set(known))
-        raise StoreError(f"the store at {path} was written by a later spanreel ({newest})", "pip install -U spanreel")
+        raise StoreError(
+            f"the store at {path} was written by a later spanreel ({newest})", "pip install -U spanreel"
+        )
     if not applied and tables - {"_sqlite_migrations"}:
-        raise StoreError(f"{path} is a SQLite file, but not a spanreel store", "name another file with --store")
+        raise StoreError(
+            f"{path} is a SQLite file, but not a spanreel store", "name another file with --store"
+        )
     return [name for name in known if name not in applied]
 
 
@@ -239,7 +254,9 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def _open_read_only(path: Path) -> sqlite3.Connection:
     uri = path.absolute().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        f"{uri}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
@@ -247,7 +264,9 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
         connection.close()
         if os.access(path.parent, os.W_OK) or path.with_name(path.name + "-wal").exists():
             raise
-        connection = sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"{uri}?immutable=1", uri=True, isolation_level=None, check_same_thread=False
+        )
     return connection
 
 
@@ -266,5 +285,9 @@ def _unusable(path: Path, error: Exception) -> StoreError:
     if "not a database" in text or "malformed" in text:
         return StoreError(f"{path} is not a spanreel store ({text})", "name another file with --store")
     if "locked" in text:
-        return StoreError(f"the store at {path} is locked by another process", "try again when that one is done")
-    return StoreError(f"the store at {path} cannot be opened ({text})", "check that you may read and write its folder")
+        return StoreError(
+            f"the store at {path} is locked by another process", "try again when that one is done"
+        )
+    return StoreError(
+        f"the store at {path} cannot be opened ({text})", "check that you may read and write its folder"
+    )

@@ -9,6 +9,8 @@ import json
 import sqlite3
 from typing import Any
 
+from spanreel.collector.store.contents import FLAT
+
 _SOURCES = (
     "SELECT attributes FROM span WHERE attributes IS NOT NULL",
     "SELECT events FROM span WHERE events IS NOT NULL",
@@ -57,6 +59,10 @@ class _Marks:
         if isinstance(array, int):
             self._arrays.add(array)
             self._heads.add(array)
+        for name, value in found.items():
+            if name.startswith(FLAT) and isinstance(value, list):
+                self._arrays.add(value[0])
+                self._heads.add(value[0])
         cut = found.get("$cut")
         if isinstance(cut, list):
             if isinstance(cut[0], int):
@@ -74,11 +80,15 @@ class _Marks:
 
     def _chain(self, node: int, structured: bool) -> None:
         while node and (structured or node not in self.nodes):
-            parent, content = self._connection.execute("SELECT parent, content FROM node WHERE id = ?", (node,)).fetchone()
+            parent, content = self._connection.execute(
+                "SELECT parent, content FROM node WHERE id = ?", (node,)
+            ).fetchone()
             self.nodes.add(node)
             self.contents.add(content)
             if structured:
-                data = self._connection.execute("SELECT data FROM content WHERE id = ? AND codec = 0", (content,)).fetchone()
+                data = self._connection.execute(
+                    "SELECT data FROM content WHERE id = ? AND codec = 0", (content,)
+                ).fetchone()
                 if data:
                     self.read(str(data[0]))
             node = parent

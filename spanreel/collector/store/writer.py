@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +110,9 @@ class Writer:
             StoreError: the store could not be written.
         """
         with self._transaction():
-            row = self._connection.execute("DELETE FROM spool WHERE name = ? RETURNING torn_bytes", (name,)).fetchone()
+            row = self._connection.execute(
+                "DELETE FROM spool WHERE name = ? RETURNING torn_bytes", (name,)
+            ).fetchone()
             torn = tail_bytes + (int(row[0]) if row else 0)
             if torn:
                 self._connection.execute(
@@ -153,7 +155,7 @@ class Writer:
     # -------------------------------------------------------------------------------------------- transactions
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Generator[None]:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             if self._version != (version := self._data_version()):
@@ -165,7 +167,9 @@ class Writer:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise StoreError(f"the store at {self.path} cannot be written ({error})", "check its disk and its permissions") from error
+            raise StoreError(
+                f"the store at {self.path} cannot be written ({error})", "check its disk and its permissions"
+            ) from error
         except BaseException:
             self._roll_back()
             raise
@@ -227,14 +231,22 @@ class Writer:
 
     def _row(self, span: Span, record: Record, rowid: int, trace: int) -> list[Any]:
         self._contents.of_span(record.session or span.trace_id, rowid)
-        fragments = {key: self._contents.attribute(key, value) for key, value in span.attributes.items()}
+        fragments = self._contents.attributes(span.attributes)
         key = rows.shape_key(span, record, self._resource(span.resource), self._scope(span.scope))
         shape = self._shape(key, fragments)
         common = shape.attributes
         differing = {name: fragment for name, fragment in fragments.items() if common.get(name) != fragment}
-        missing = [name for name in common if name not in fragments] if len(common) + len(differing) > len(fragments) else []
+        missing = (
+            [name for name in common if name not in fragments]
+            if len(common) + len(differing) > len(fragments)
+            else []
+        )
         row = rows.own_row(span, record, rowid, trace, shape.number, missing)
-        row += (object_of(differing) if differing else None, self._events(span.events), self._links(span.links))
+        row += (
+            object_of(differing) if differing else None,
+            self._events(span.events),
+            self._links(span.links),
+        )
         return row
 
     def _shape(self, key: tuple[Any, ...], fragments: dict[str, str]) -> _Shape:
@@ -247,7 +259,9 @@ class Writer:
         return known
 
     def _load_shapes(self) -> None:
-        query = f"SELECT id, attributes, {', '.join(rows.SHAPE_COLUMNS)} FROM shape ORDER BY id DESC LIMIT 500"  # noqa: S608
+        query = (
+            f"SELECT id, attributes, {', '.join(rows.SHAPE_COLUMNS)} FROM shape ORDER BY id DESC LIMIT 500"  # noqa: S608
+        )
         for row in reversed(self._connection.execute(query).fetchall()):
             self._shapes[tuple(row[2:])] = _Shape(int(row[0]), members_of(str(row[1])))
 
@@ -255,7 +269,7 @@ class Writer:
         if not events:
             return None
         return "[" + ",".join(
-            f'[{json.dumps(event.name, ensure_ascii=False)},{event.time_ns},{self._mapping(event.attributes)},{event.dropped_attributes}]'
+            f"[{json.dumps(event.name, ensure_ascii=False)},{event.time_ns},{self._mapping(event.attributes)},{event.dropped_attributes}]"
             for event in events
         ) + "]"  # fmt: skip
 
@@ -270,7 +284,10 @@ class Writer:
 
     def _mapping(self, attributes: Mapping[str, Value]) -> str:
         """Attributes as a list of pairs: a key may begin with a dollar."""
-        pairs = (f"[{json.dumps(key, ensure_ascii=False)},{self._contents.attribute(key, value)}]" for key, value in attributes.items())
+        pairs = (
+            f"[{json.dumps(key, ensure_ascii=False)},{self._contents.attribute(key, value)}]"
+            for key, value in attributes.items()
+        )
         return "[" + ",".join(pairs) + "]"
 
     # -------------------------------------------------------------------------------------------- what spans share
@@ -289,7 +306,10 @@ class Writer:
     def _resource(self, resource: Resource) -> int:
         if resource is not self._last_resource[0]:
             values = (self._plain(resource.attributes), resource.schema_url)
-            self._last_resource = (resource, self._shared("resource", self._resources, ("attributes", "schema_url"), values))
+            self._last_resource = (
+                resource,
+                self._shared("resource", self._resources, ("attributes", "schema_url"), values),
+            )
         return self._last_resource[1]
 
     def _scope(self, scope: Scope) -> int:
@@ -300,9 +320,11 @@ class Writer:
         return self._last_scope[1]
 
     def _plain(self, attributes: Mapping[str, Value]) -> str:
-        return object_of({key: self._contents.attribute(key, value) for key, value in attributes.items()})
+        return object_of(self._contents.attributes(attributes))
 
-    def _shared(self, table: str, known: dict[str, int], columns: tuple[str, ...], values: tuple[str, ...]) -> int:
+    def _shared(
+        self, table: str, known: dict[str, int], columns: tuple[str, ...], values: tuple[str, ...]
+    ) -> int:
         key = "\0".join(values)
         number = known.get(key)
         if number is None:
@@ -336,5 +358,3 @@ class Writer:
 
 def _is_hex(text: str) -> bool:
     return all(letter in "0123456789abcdef" for letter in text)
-
-
