@@ -33,7 +33,10 @@ class Spanreel(Adapter):
         self.calls = 0
         self._watch_transport()
         self.handle = spanreel.instrument("bench", store=self.store)
-        self._exit, overhead_worker.os._exit = os._exit, self._leave  # the worker leaves by os._exit: check first
+        self._exit, overhead_worker.os._exit = (
+            os._exit,
+            self._leave,
+        )  # the worker leaves by os._exit: check first
 
     def _watch_transport(self):
         """Note what reaches the transport, in the ON and the OFF blocks alike."""
@@ -78,8 +81,15 @@ class Spanreel(Adapter):
         with open_reader(self.store) as reader:
             for trace_id in {run.trace_id for run in reader.runs()}:
                 for span in reader.spans(trace_id):
-                    bodies = [span.attributes.get(name) for name in (names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY)]
+                    bodies = [
+                        span.attributes.get(name)
+                        for name in (names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY)
+                    ]
                     request, reply = (body.encode() if isinstance(body, str) else body for body in bodies)
                     whole += request in self.sent and reply in served
         print(f"spanreel: {whole} of {self.calls} calls read back, every byte equal", file=sys.stderr)
-        return "" if whole == self.calls else f"spanreel: only {whole} of {self.calls} calls were read back as they were"
+        return (
+            ""
+            if whole == self.calls
+            else f"spanreel: only {whole} of {self.calls} calls were read back as they were"
+        )

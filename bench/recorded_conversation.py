@@ -40,7 +40,10 @@ def converse(turns: int, edited: bool) -> tuple[int, int]:
         return httpx2.Response(200, json=body)
 
     client = openai.OpenAI(
-        api_key="x", base_url="http://mock.local/v1", max_retries=0, http_client=httpx2.Client(transport=httpx2.MockTransport(answer))
+        api_key="x",
+        base_url="http://mock.local/v1",
+        max_retries=0,
+        http_client=httpx2.Client(transport=httpx2.MockTransport(answer)),
     )
     distinct = {json.dumps(message) for message in history}
     with spanreel.run("conversation"):
@@ -48,7 +51,9 @@ def converse(turns: int, edited: bool) -> tuple[int, int]:
             messages = history[: 2 * turn + 2]
             if edited and turn >= turns // 2:
                 messages = [messages[0], {"role": "user", "content": "(compacted)"}, *messages[2:]]
-            client.chat.completions.create(model="gpt-4.1-mini", messages=messages, tools=workloads.TOOLS, temperature=0.2)
+            client.chat.completions.create(
+                model="gpt-4.1-mini", messages=messages, tools=workloads.TOOLS, temperature=0.2
+            )
     return sum(map(len, distinct)), sum(sent)
 
 
@@ -68,7 +73,9 @@ def measure(turns: int, edited: bool) -> dict[str, float | int | bool]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--turns", default="10,50,100,200")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

@@ -72,7 +72,13 @@ def storage(peers: Path, rounds: int) -> None:
     out.unlink(missing_ok=True)
     run(sys.executable, SHARED / "storage_growth.py", *server("spanreel"), "--python", sys.executable, "--workdir", peers / "work-storage",
         "--turns", "10,50,100,200", "--out", out, PYTHONPATH=str(ROOT))  # fmt: skip
-    run(sys.executable, HERE / "recorded_conversation.py", "--out", RESULTS / "recorded_conversation.jsonl", PYTHONPATH=str(ROOT))
+    run(
+        sys.executable,
+        HERE / "recorded_conversation.py",
+        "--out",
+        RESULTS / "recorded_conversation.jsonl",
+        PYTHONPATH=str(ROOT),
+    )
 
 
 def ingest(peers: Path, rounds: int) -> None:
@@ -98,7 +104,9 @@ def startup(peers: Path, rounds: int) -> None:
 
 def main() -> None:
     benches = {"overhead": overhead, "storage": storage, "ingest": ingest, "startup": startup}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("bench", choices=benches)
     parser.add_argument("--peers", type=Path, default=HERE / ".peers")
     parser.add_argument("--rounds", type=int, default=2)

@@ -61,7 +61,9 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return _version()
+        from spanreel import version
+
+        return version.installed()
     if name == "instrument":  # the room is also the call: see spanreel/instrument/__init__.py
         return import_module("spanreel.instrument")
     home = _HOMES.get(name)
@@ -74,12 +76,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("spanreel")
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "0.0.0"

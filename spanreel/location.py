@@ -48,6 +48,11 @@ def lock_file(store: Path) -> Path:
     return store.with_name(store.name + ".lock")
 
 
+def key_file(store: Path) -> Path:
+    """The store's own key for keyed hashes (32 bytes, 0600)."""
+    return store.with_name(store.name + ".key")
+
+
 def announcement_file(store: Path) -> Path:
     """Written by the collector that serves the store."""
     return store.with_name(store.name + ".collector.json")

@@ -7,14 +7,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import spanreel
 
-HEAVY = ("sqlite3", "sqlite_utils", "pydantic", "starlette", "uvicorn", "grpc", "typer", "rich", "requests", "genai_prices")
+HEAVY = (
+    "sqlite3",
+    "sqlite_utils",
+    "pydantic",
+    "starlette",
+    "uvicorn",
+    "grpc",
+    "typer",
+    "rich",
+    "requests",
+    "genai_prices",
+)
 
 
 def modules_after(code: str, tmp_path: Path) -> set[str]:
     report = f"{code}\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True, cwd=tmp_path, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True, cwd=tmp_path, timeout=60
+    )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -35,12 +50,8 @@ def test_instrument_is_both_the_room_and_the_call() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """A misspelled name fails as any module's would."""
-    try:
+    with pytest.raises(AttributeError, match="instrumental"):
         _ = spanreel.instrumental
-    except AttributeError as error:
-        assert "instrumental" in str(error)
-    else:
-        raise AssertionError("no AttributeError")
 
 
 def test_import_alone_loads_nothing_of_ours(tmp_path: Path) -> None:

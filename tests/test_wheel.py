@@ -17,17 +17,29 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_the_wheel_installs_alone_and_its_command_works(tmp_path: Path) -> None:
     """The wheel holds all that a plain `pip install spanreel` needs: the library, its data and every command's help."""
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT], check=True, capture_output=True, timeout=120
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT],
+        check=True,
+        capture_output=True,
+        timeout=120,
     )
     (wheel,) = tmp_path.glob("spanreel-*.whl")
     venv.create(tmp_path / "env", with_pip=True)
     scripts = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin")
-    subprocess.run([scripts / "python", "-m", "pip", "install", "--quiet", wheel], check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        [scripts / "python", "-m", "pip", "install", "--quiet", wheel],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
 
     def run(*command: str | Path) -> str:
-        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, timeout=60).stdout
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, cwd=tmp_path, timeout=60
+        ).stdout
 
     assert run(scripts / "spanreel", "version").startswith("spanreel 0.")
     assert "collect" in run(scripts / "spanreel", "--help")
     run(scripts / "python", "-c", "import spanreel; spanreel.instrument().uninstrument()")
-    assert '"runs": []' in run(scripts / "spanreel", "runs", "--json", "--store", str(tmp_path / "new.db")).replace('"runs":[]', '"runs": []')
+    assert '"runs": []' in run(
+        scripts / "spanreel", "runs", "--json", "--store", str(tmp_path / "new.db")
+    ).replace('"runs":[]', '"runs": []')

@@ -6,6 +6,7 @@ Recording and replaying are the same code path with another responder; there is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,7 +33,7 @@ class ModelAnswer:
 
     Either a response (`status`, `headers`, body as `chunks`) or, with status 0, a transport error
     (`error_type` is the class's qualified name). `source` is recorded or stub.
-    `cut`: the recorded stream was not read to its end; asking for more is a divergence (`at_cut`).
+    at_cut: of a stream that was not read to its end: called when more is asked for than was recorded, and raises.
     """
 
     status: int
@@ -46,6 +47,7 @@ class ModelAnswer:
     source_run_id: str | None = None
     source_span_id: str | None = None
     tier: str = "exact"
+    at_cut: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,9 @@ def attributes(item: Mapping[str, Any]) -> dict[str, Value]:
     if not listed:
         return {}
     if isinstance(listed, dict):  # a plain object instead of a list of pairs
-        return {clean_text(key): decode_value(value, 0) for key, value in cast("dict[str, Any]", listed).items()}
+        return {
+            clean_text(key): decode_value(value, 0) for key, value in cast("dict[str, Any]", listed).items()
+        }
     return _pairs(listed, 0)
 
 

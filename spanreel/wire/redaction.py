@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote_plus
 
 from spanreel.exceptions import BadInput
 from spanreel.wire import streamed
@@ -267,12 +268,12 @@ _SCANNER: Final = Scanner(DEFAULT_PATTERNS)
 
 def request_headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The request headers that may be kept: those on the allow-list, their values without secrets."""
-    return [(name, _cleaned(value)) for name, value in pairs if _REQUEST_HEADERS.fullmatch(name)]
+    return _all_cleaned([(name, value) for name, value in pairs if _REQUEST_HEADERS.fullmatch(name)])
 
 
 def response_headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The response headers that may be kept: all but cookies and credentials, since SDKs show the others to their users."""
-    return [(name, _cleaned(value)) for name, value in pairs if not _SECRET_HEADER.fullmatch(name)]
+    return _all_cleaned([(name, value) for name, value in pairs if not _SECRET_HEADER.fullmatch(name)])
 
 
 def clean_url(url: str) -> str:
@@ -282,11 +283,25 @@ def clean_url(url: str) -> str:
         return ""
     scheme, _, rest, query = found.groups()
     kept = [
-        pair
+        _parameter(pair)
         for pair in (query or "").split("&")
         if pair and not _SECRET_PARAMETER.fullmatch(pair.partition("=")[0])
     ]
     return _cleaned((scheme or "") + rest + ("?" + "&".join(kept) if kept else ""))
+
+
+def _parameter(pair: str) -> str:
+    """A query parameter; one that holds a secret once its escapes are undone keeps its name only."""
+    plain = unquote_plus(pair)
+    return pair if _cleaned(plain) == plain else f"{pair.partition('=')[0]}={marker('url')}"
+
+
+def _all_cleaned(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """One search over all the values, for most hold no secret; only where one does, value by value."""
+    together = "\n".join(value for _, value in pairs).encode("utf-8", "surrogatepass")
+    if not _SCANNER.find(together):
+        return pairs
+    return [(name, _cleaned(value)) for name, value in pairs]
 
 
 def _cleaned(text: str) -> str:

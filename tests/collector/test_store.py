@@ -405,6 +405,21 @@ def test_a_deleted_trace_leaves_nothing_behind_and_others_whole(path: Path) -> N
             reader.resolve("last")
 
 
+def test_one_of_several_runs_of_a_trace_is_deleted(path: Path) -> None:
+    """With two outermost agents in a trace, deleting one leaves the other and its spans."""
+    second = replace(agent(3, 1), start_ns=agent(1, 1).start_ns + 10**7, end_ns=agent(1, 1).end_ns + 10**8)
+    call = span(2, f"{1:032x}", parent_span_id=f"{1:016x}")
+    keep(path, [agent(1, 1), call, second])
+    with open_reader(path) as reader:
+        first = reader.resolve("last~1")
+        assert first.run_id == f"{1:032x}:{1:016x}"
+    with open_writer(path) as writer:
+        assert writer.delete(first.run_id) == 2
+    with open_reader(path) as reader:
+        assert [run.root.span_id for run in reader.runs()] == [second.span_id]
+    assert read(path, f"{1:032x}") == [second]
+
+
 def test_the_views_read_well(path: Path) -> None:
     """runs, steps, spans and messages show ids in hex, times as ISO, messages as text."""
     keep(

@@ -22,7 +22,11 @@ TOOLS, FOLDER, BASE, OUT = sys.argv[1:5]
 sys.path.insert(0, TOOLS)
 import cassettes  # noqa: E402
 
-SUFFIX = {"openai_chat": "/chat/completions", "openai_responses": "/responses", "openai_embeddings": "/embeddings"}
+SUFFIX = {
+    "openai_chat": "/chat/completions",
+    "openai_responses": "/responses",
+    "openai_embeddings": "/embeddings",
+}
 
 
 def interactions() -> list[Any]:
@@ -35,7 +39,13 @@ def interactions() -> list[Any]:
             read = list(cassettes.read(path))
         except Exception:  # not an HTTP recording: gRPC, websocket sessions, data
             continue
-        found += [it for it in read if it.method == "POST" and it.dialect in (*SUFFIX, "anthropic_messages") and isinstance(it.request_json(), dict)]
+        found += [
+            it
+            for it in read
+            if it.method == "POST"
+            and it.dialect in (*SUFFIX, "anthropic_messages")
+            and isinstance(it.request_json(), dict)
+        ]
     return found
 
 
@@ -50,15 +60,21 @@ def call(it: Any, *, asynchronous: bool) -> Any:
     """The SDK call for one interaction: a response, or a stream of events (or a coroutine of either)."""
     request = it.request_json()
     if it.dialect == "anthropic_messages":
-        client: Any = (anthropic.AsyncAnthropic if asynchronous else anthropic.Anthropic)(base_url=f"{BASE}/{it.host}", api_key="x", max_retries=0)
+        client: Any = (anthropic.AsyncAnthropic if asynchronous else anthropic.Anthropic)(
+            base_url=f"{BASE}/{it.host}", api_key="x", max_retries=0
+        )
         return client.messages.create(**split(request, "model", "messages", "max_tokens", "stream"))
     base = f"{BASE}/{it.host}{it.path[: -len(SUFFIX[it.dialect])]}"
-    client = (openai.AsyncOpenAI if asynchronous else openai.OpenAI)(base_url=base, api_key="x", max_retries=0)
+    client = (openai.AsyncOpenAI if asynchronous else openai.OpenAI)(
+        base_url=base, api_key="x", max_retries=0
+    )
     if it.dialect == "openai_chat":
         return client.chat.completions.create(**split(request, "model", "messages", "stream"))
     if it.dialect == "openai_responses":
         return client.responses.create(**split(request, "model", "input", "stream"))
-    return client.embeddings.create(**split(request, "model", "input", "encoding_format", "dimensions", "user"))
+    return client.embeddings.create(
+        **split(request, "model", "input", "encoding_format", "dimensions", "user")
+    )
 
 
 def typed(value: Any) -> Any:

@@ -41,6 +41,9 @@ if MODE == "tapped":
     tau_agent.Tape = TappedTape
 tau_agent.LOOPS[WIRE] = spanreel.agent(name="tau")(tau_agent.LOOPS[WIRE])
 results = tau_agent.run(
-    str(EPISODES / "gpt4o_tool_calling_100ep.json"), wire=WIRE, stream=WIRE == "anthropic", tools_json=str(EPISODES / "tools.json")
+    str(EPISODES / "gpt4o_tool_calling_100ep.json"),
+    wire=WIRE,
+    stream=WIRE == "anthropic",
+    tools_json=str(EPISODES / "tools.json"),
 )
 print(json.dumps(results))

@@ -18,7 +18,9 @@ HERE = Path(__file__).parent
 def test_every_cassette_replays_offline_to_equal_typed_objects(shared: Path, tmp_path: Path) -> None:
     """Every chat, responses, embeddings and messages cassette: the SDK's objects are equal, and the verdict is exact."""
     tools, folder = shared / "data" / "tools", shared / "data" / "cassettes"
-    server = subprocess.Popen([sys.executable, tools / "cassette_server.py", folder], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, tools / "cassette_server.py", folder], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert server.stdout is not None
         base = f"http://127.0.0.1:{json.loads(server.stdout.readline())['port']}"
@@ -29,14 +31,31 @@ def test_every_cassette_replays_offline_to_equal_typed_objects(shared: Path, tmp
         server.wait()
         if server.stdout:
             server.stdout.close()
-    replay = [sys.executable, "-m", "spanreel", "replay", "last", "--json", "--", *command, str(tmp_path / "replayed.json")]
-    done = subprocess.run(replay, capture_output=True, text=True, timeout=280, cwd=tmp_path, env=dict(os.environ))
+    replay = [
+        sys.executable,
+        "-m",
+        "spanreel",
+        "replay",
+        "last",
+        "--json",
+        "--",
+        *command,
+        str(tmp_path / "replayed.json"),
+    ]
+    done = subprocess.run(
+        replay, check=False, capture_output=True, text=True, timeout=280, cwd=tmp_path, env=dict(os.environ)
+    )
     assert done.returncode == 0, done.stderr
     verdict = json.loads(done.stdout)
-    recorded, replayed = (json.loads((tmp_path / name).read_text("utf-8")) for name in ("recorded.json", "replayed.json"))
+    recorded, replayed = (
+        json.loads((tmp_path / name).read_text("utf-8")) for name in ("recorded.json", "replayed.json")
+    )
     assert recorded == replayed
     assert verdict["verdict"] == "exact"
-    kinds = Counter("stream" if isinstance(result, list) else "error" if "error" in result else result["type"] for result in recorded["sync"])
+    kinds = Counter(
+        "stream" if isinstance(result, list) else "error" if "error" in result else result["type"]
+        for result in recorded["sync"]
+    )
     assert len(recorded["sync"]) > 400
     assert kinds["stream"] > 100
     assert verdict["effects"]["recorded"] == len(recorded["sync"]) + len(recorded["async"])

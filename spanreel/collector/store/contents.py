@@ -40,6 +40,7 @@ ROLES: Final = {
 }  # fmt: skip
 _RAW: Final = json.JSONDecoder().raw_decode
 _IDS_KEPT: Final = 200_000
+_LOADED_AT_ONCE: Final = 20_000
 _REGION_BYTES: Final = 64 << 20
 _REGIONS_PER_LIST: Final = 3
 
@@ -53,6 +54,7 @@ class Contents:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._ids: OrderedDict[bytes, int] = OrderedDict()
+        self._ids_complete = False  # every content of the store is in _ids: what is not there is new
         self._nodes: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._regions = _Regions()
         self._new_contents: list[tuple[int, bytes, int, int, int, str | bytes]] = []
@@ -67,12 +69,16 @@ class Contents:
         """Called inside the write transaction: finds out which ids are free."""
         [(content,)] = self._connection.execute("SELECT coalesce(max(id), 0) FROM content")
         [(node,)] = self._connection.execute("SELECT coalesce(max(id), 0) FROM node")
+        if not self._ids and content <= _LOADED_AT_ONCE:
+            self._ids.update(self._connection.execute("SELECT hash, id FROM content"))
+            self._ids_complete = True
         self._next_content = self._fresh_content = int(content) + 1
         self._next_node = self._fresh_node = int(node) + 1
 
     def forget(self) -> None:
         """Drop every cached id."""
         self._ids.clear()
+        self._ids_complete = False
         self._nodes.clear()
         self._regions = _Regions()
         self._new_contents.clear()
@@ -93,6 +99,7 @@ class Contents:
             self._new_nodes.clear()
         while len(self._ids) > _IDS_KEPT:
             self._ids.popitem(last=False)
+            self._ids_complete = False
         while len(self._nodes) > _IDS_KEPT:
             self._nodes.popitem(last=False)
 
@@ -201,7 +208,9 @@ class Contents:
         known = self._ids.get(digest)
         if known is not None:
             return known
-        found = self._connection.execute("SELECT id FROM content WHERE hash = ?", (digest,)).fetchone()
+        found = None
+        if not self._ids_complete:
+            found = self._connection.execute("SELECT id FROM content WHERE hash = ?", (digest,)).fetchone()
         number = int(found[0]) if found else self._insert_content(digest, data, codec)
         self._ids[digest] = number
         return number

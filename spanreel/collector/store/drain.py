@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from spanreel.collector import decode
 from spanreel.collector.store.writer import Writer
 from spanreel.exceptions import BadInput, StoreError
 from spanreel.location import lock_file, spool_folder
@@ -138,6 +137,8 @@ def _read(writer: Writer, name: str, descriptor: int) -> tuple[Drained, int]:
 
 
 def _decoded(payloads: list[bytes]) -> tuple[list[Span], int]:
+    from spanreel.collector import decode  # protobuf: only when there is something to decode
+
     spans: list[Span] = []
     bad = 0
     for payload in payloads:

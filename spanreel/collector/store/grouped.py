@@ -100,14 +100,31 @@ def outdated(connection: sqlite3.Connection) -> list[int]:
     return stale
 
 
-def delete(connection: sqlite3.Connection, trace_id: str) -> int:
-    """Delete a trace with all its spans and runs; gives the number of spans. Contents are swept by `sweep`."""
+def delete(connection: sqlite3.Connection, run_id: str) -> int:
+    """Delete a run with its spans; gives the number of spans. What they alone referred to is swept by `sweep`."""
+    trace_id, _, root = run_id.partition(":")
     row = connection.execute("SELECT id FROM trace WHERE trace_id = ?", (bytes.fromhex(trace_id),)).fetchone()
     if row is None:
         return 0
-    _drop_runs(connection, int(row[0]))
-    deleted = connection.execute("DELETE FROM span WHERE trace = ?", row).rowcount
-    connection.execute("DELETE FROM trace WHERE id = ?", row)
+    trace = int(row[0])
+    if root:
+        spans = [
+            bytes.fromhex(record.span_id)
+            for run in runs_of(connection, trace)
+            if run.run_id == run_id
+            for record in run.records
+        ]
+        connection.executemany(
+            "DELETE FROM span WHERE trace = ? AND span_id = ?", [(trace, span) for span in spans]
+        )
+        deleted = len(spans)
+    else:
+        deleted = connection.execute("DELETE FROM span WHERE trace = ?", row).rowcount
+    _drop_runs(connection, trace)
+    if connection.execute("SELECT 1 FROM span WHERE trace = ? LIMIT 1", row).fetchone():
+        connection.execute("UPDATE trace SET stale = 1 WHERE id = ?", row)
+    else:
+        connection.execute("DELETE FROM trace WHERE id = ?", row)
     return deleted
 
 

@@ -32,6 +32,12 @@ _SPAN_QUERY: Final = (
     " WHERE trace.trace_id = ? ORDER BY span.start_ns, span.span_id"
 )
 
+_PROCESS_QUERY: Final = (
+    "SELECT DISTINCT lower(hex(trace.trace_id)) FROM resource JOIN shape ON shape.resource = resource.id"
+    " JOIN span ON span.shape = shape.id JOIN trace ON trace.id = span.trace"
+    " WHERE json_extract(resource.attributes, '$.\"service.instance.id\"') = ?"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -132,6 +138,11 @@ class Reader:
         if not found:
             raise UnknownRun(f"there is no trace {trace_id}", "spanreel runs")
         return found
+
+    def traces_of(self, instance: str) -> list[str]:
+        """Ids of the traces that hold spans of one process, by its `service.instance.id`."""
+        with _as_store_errors(self.path):
+            return [row[0] for row in self._connection.execute(_PROCESS_QUERY, (instance,)).fetchall()]
 
     def tail(self, after: int = 0, limit: int = 10_000) -> tuple[int, list[Record]]:
         """Records in order of arrival, after a position that an earlier call gave; and the new position."""

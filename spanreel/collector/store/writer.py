@@ -26,6 +26,7 @@ from spanreel.wire.records import Record
 from spanreel.wire.spans import Event, Link, Resource, Scope, Span, Value
 
 _SHAPES_KEPT: Final = 20_000
+_GROUPED_AT_ONCE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Writer:
         self._contents = Contents(self._connection)
         self._bodies = RequestBodies(self._stored_body)
         self._traces: dict[str, int] = {}
+        self._new_traces: set[int] = set()  # of this transaction: nothing of them is stored yet
         self._resources: dict[str, int] = {}
         self._scopes: dict[str, int] = {}
         self._last_resource: tuple[Resource | None, int] = (None, 0)
@@ -123,18 +125,22 @@ class Writer:
     def refresh(self) -> None:
         """Group the runs of traces that have grown, so that people who look with other tools see them too."""
         stale = [int(row[0]) for row in self._connection.execute("SELECT id FROM trace WHERE stale")]
-        for trace in stale:
+        for start in range(0, len(stale), _GROUPED_AT_ONCE):  # in pieces: others may want to write in between
             with self._transaction():
-                grouped.store(self._connection, trace)
+                for trace in stale[start : start + _GROUPED_AT_ONCE]:
+                    grouped.store(self._connection, trace)
 
-    def delete(self, trace_id: str) -> int:
-        """Delete a trace: its spans, its runs, and every content that nothing else uses. Gives the number of spans.
+    def delete(self, run_id: str) -> int:
+        """Delete a run: its spans, and every content that nothing else uses. Gives the number of spans.
+
+        Args:
+            run_id: exactly, as `Run.run_id` has it.
 
         Raises:
             StoreError: the store could not be written.
         """
         with self._transaction():
-            deleted = grouped.delete(self._connection, trace_id)
+            deleted = grouped.delete(self._connection, run_id)
             sweep(self._connection)
         self._forget()
         return deleted
@@ -163,6 +169,7 @@ class Writer:
                 self._load_shapes()
                 self._version = version
             self._contents.begin()
+            self._new_traces.clear()
             yield
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -225,6 +232,8 @@ class Writer:
         return Added(*counts)
 
     def _known(self, key: tuple[int, str]) -> _Known | None:
+        if key[0] in self._new_traces:
+            return None
         query = "SELECT id, open FROM span WHERE trace = ? AND span_id = ?"
         row = self._connection.execute(query, (key[0], bytes.fromhex(key[1]))).fetchone()
         return _Known(int(row[0]), bool(row[1])) if row else None
@@ -296,12 +305,18 @@ class Writer:
         known = self._traces.get(trace_id)
         if known is None:
             raw = bytes.fromhex(trace_id)
-            self._connection.execute("INSERT OR IGNORE INTO trace(trace_id) VALUES (?)", (raw,))
-            [(known,)] = self._connection.execute("SELECT id FROM trace WHERE trace_id = ?", (raw,))
+            row = self._connection.execute("SELECT id FROM trace WHERE trace_id = ?", (raw,)).fetchone()
+            if row is None:
+                known = int(
+                    self._connection.execute("INSERT INTO trace(trace_id) VALUES (?)", (raw,)).lastrowid or 0
+                )
+                self._new_traces.add(known)
+            else:
+                known = int(row[0])
             if len(self._traces) > 100_000:
                 self._traces.clear()
-            self._traces[trace_id] = int(known)
-        return int(known)
+            self._traces[trace_id] = known
+        return known
 
     def _resource(self, resource: Resource) -> int:
         if resource is not self._last_resource[0]:

@@ -1,0 +1,108 @@
+"""The JSON objects of the commands that report on something else than a run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from spanreel.replay.timeline import Frozen, Replay
+
+
+class TimelineStep(Frozen):
+    """A step in time: milliseconds since the start of the run, and milliseconds it took."""
+
+    number: int | None
+    kind: str
+    name: str
+    agents: list[str]
+    offset: float | None
+    duration: float | None
+    status: str
+
+
+class Timeline(Frozen):
+    """`spanreel timeline --json`."""
+
+    schema_: Literal["spanreel.timeline.v1"] = Field(default="spanreel.timeline.v1", alias="schema")
+    run_id: str
+    started_at: str | None
+    duration: float | None
+    steps: list[TimelineStep]
+
+
+class TailedSpan(Frozen):
+    """A line of `spanreel tail --json`: one span as it arrived; duration in milliseconds."""
+
+    schema_: Literal["spanreel.tail.v1"] = Field(default="spanreel.tail.v1", alias="schema")
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    name: str
+    kind: str
+    started_at: str | None
+    duration: float | None
+    open: bool
+    status: Literal["ok", "error"]
+    error: str | None
+
+
+class ImportedFile(Frozen):
+    """One file that was read: how many spans it holds, and how many of those the store had not."""
+
+    path: str
+    spans: int
+    new: int
+    known: int
+
+
+class Imported(Frozen):
+    """`spanreel import --json`."""
+
+    schema_: Literal["spanreel.import.v1"] = Field(default="spanreel.import.v1", alias="schema")
+    store: str
+    files: list[ImportedFile]
+
+
+class Check(Frozen):
+    """One thing that was looked at, and what to do when it is not well."""
+
+    name: str
+    state: Literal["ok", "warn", "fail"]
+    found: str
+    remedy: str | None = None
+
+
+class Diagnosis(Frozen):
+    """`spanreel doctor --json`; `healthy` is false when a check failed."""
+
+    schema_: Literal["spanreel.doctor.v1"] = Field(default="spanreel.doctor.v1", alias="schema")
+    healthy: bool
+    checks: list[Check]
+
+
+class Versions(Frozen):
+    """`spanreel version --json`."""
+
+    schema_: Literal["spanreel.version.v1"] = Field(default="spanreel.version.v1", alias="schema")
+    spanreel: str
+    python: str
+    platform: str
+    packages: dict[str, str]
+
+
+def timeline_of(run: Replay) -> Timeline:
+    """The steps of a run without what they said."""
+    steps = [
+        TimelineStep(
+            number=step.number,
+            kind=step.kind,
+            name=step.name,
+            agents=step.agents,
+            offset=step.offset,
+            duration=step.duration,
+            status=step.status,
+        )
+        for step in run.steps
+    ]
+    return Timeline(run_id=run.run_id, started_at=run.started_at, duration=run.duration, steps=steps)

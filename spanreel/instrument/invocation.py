@@ -1,0 +1,165 @@
+"""An agent or workflow under way: its span, its context, and what is kept so that it can be run again.
+
+Used by `runs` (decorator and `with`), `process` and the framework taps alike. Never raises into the agent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as otel_context
+
+from spanreel.instrument import codec, recorder, responder, threads
+from spanreel.instrument.guard import guard, log_once
+from spanreel.instrument.revision import revision
+from spanreel.instrument.tracing import RUN_KEY
+from spanreel.wire import attributes as names
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from spanreel.instrument.tracing import ActiveSpan
+
+AGENT: Final = "invoke_agent"
+WORKFLOW: Final = "invoke_workflow"
+FUNCTION: Final = "function"
+PROCESS: Final = "process"
+ROOT_KEY = otel_context.create_key("spanreel-root")
+SPAN_KEY = otel_context.create_key("spanreel-span")
+TOOL_KEY = otel_context.create_key("spanreel-tool")  # the tool in flight; an agent inside it begins anew
+
+_NAME_KEYS = {AGENT: names.AGENT_NAME, WORKFLOW: names.WORKFLOW_NAME}
+_last_root: ContextVar[ActiveSpan | None] = ContextVar("spanreel-last-root", default=None)
+
+
+class Absent:
+    """Nothing was given, which None would not say."""
+
+
+ABSENT: Final = Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What `begin` started. context: to attach while the body runs. root: it is a run of its own."""
+
+    span: ActiveSpan
+    context: Context
+    root: bool
+
+    def body(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The agent's own code: an agent always runs, in a replay too."""
+        return function(*args, **kwargs)
+
+    def end(self, output: Any = ABSENT, error: BaseException | None = None) -> None:
+        """It is over: with what it gave, or with the exception that ended it."""
+        recording = recorder.current()
+        if recording is None:
+            log_once("late", "an agent ended after recording was switched off; its run stays open")
+            return
+        with guard("ending a run", self.span):
+            if not isinstance(output, Absent):
+                self.span.attributes[names.RUN_OUTPUT] = codec.encode(output)
+            if error is not None:
+                _fail(self.span, error)
+        if self.root:
+            _last_root.set(self.span)
+        recording.end(self.span)
+
+
+def begin(
+    operation: str,
+    name: str,
+    attributes: dict[str, Any],
+    *,
+    inputs: Any = ABSENT,
+    alias: str | None = None,
+    context: Context | None = None,
+) -> Invocation | None:
+    """Start an agent or workflow span under the current context; None while nothing is recorded.
+
+    The outermost one is a run: it is on file, open, before this returns.
+    """
+    recording = recorder.current()
+    if recording is None:
+        return None
+    with guard(f"starting {operation}"):
+        context = otel_context.get_current() if context is None else context
+        root = context.get(RUN_KEY) is None
+        if alias and not root:
+            log_once("alias", "run_id=%r is not kept: the run is inside another one", alias)
+        values = {names.OPERATION: operation, _NAME_KEYS[operation]: name, **attributes}
+        if root:
+            values = {**origin(), **values, **_source()}
+        if not isinstance(inputs, Absent):
+            values[names.RUN_INPUT] = codec.encode(inputs)
+        span = recording.start(f"{operation} {name}", names.KIND_INTERNAL, values, context=context, root=True)
+        inside = otel_context.set_value(SPAN_KEY, span, span.context)
+        inside = otel_context.set_value(TOOL_KEY, None, inside)
+        if root:
+            span.run_id = alias or f"{span.trace_id:032x}"
+            inside = otel_context.set_value(RUN_KEY, span.run_id, inside)
+            inside = threads.in_new_run(otel_context.set_value(ROOT_KEY, span, inside))
+            recording.open(span)
+        return Invocation(span, inside, root)
+    return None
+
+
+def in_run() -> bool:
+    """Whether a run is under way in this context."""
+    return otel_context.get_current().get(RUN_KEY) is not None
+
+
+def current_span() -> ActiveSpan | None:
+    """The innermost agent, workflow or tool span of ours in this context."""
+    found: Any = otel_context.get_current().get(SPAN_KEY)
+    return found
+
+
+def current_root() -> ActiveSpan | None:
+    """The root of the run that this context is in, or of the run that ended last in it."""
+    found: Any = otel_context.get_current().get(ROOT_KEY)
+    return found or _last_root.get()
+
+
+def origin() -> dict[str, Any]:
+    """What starts this process again: arguments after the interpreter, working directory, commit."""
+    found: dict[str, Any] = {names.RUN_ENTRY: PROCESS, names.PROCESS_ARGS: list(sys.orig_argv[1:])}
+    with guard("reading the working directory"):
+        found[names.PROCESS_CWD] = _started_in or os.getcwd()
+        commit = revision(found[names.PROCESS_CWD])
+        if commit:
+            found[names.VCS_REVISION] = commit
+    return found
+
+
+def note_start() -> None:
+    """Remember where the process was started, before it goes elsewhere."""
+    global _started_in
+    with guard("reading the working directory"):
+        _started_in = _started_in or os.getcwd()
+
+
+_started_in = ""
+
+
+def _source() -> dict[str, Any]:
+    """In a replay, the run that is replayed."""
+    source = getattr(responder.current(), "source_run_id", None)
+    return {names.SOURCE_RUN_ID: source} if isinstance(source, str) else {}
+
+
+def _fail(span: ActiveSpan, error: BaseException) -> None:
+    if isinstance(error, GeneratorExit):
+        span.attributes[names.WIRE_OUTCOME] = "closed"  # the caller took what it wanted
+        return
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return
+    if type(error).__name__ == "CancelledError":
+        span.attributes[names.WIRE_OUTCOME] = "cancelled"
+    span.fail(error)

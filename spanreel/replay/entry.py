@@ -1,0 +1,116 @@
+"""LOUD: find the agent function that a run was, and call it again with the inputs it had."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from spanreel.exceptions import SpanreelError
+from spanreel.instrument import codec
+
+REMEDY = "name the command that runs it: spanreel replay RUN -- python …"
+
+
+def call(function: str, file: str | None, inputs: str) -> Any:
+    """Call an agent function as it was called; a coroutine is awaited, a generator read to its end.
+
+    Args:
+        function: ``module:qualified name``.
+        file: where it was defined.
+        inputs: the codec's JSON of its arguments by parameter name.
+
+    Returns:
+        What it returned; of a generator, the list of what it gave.
+
+    Raises:
+        SpanreelError: it is gone, or it now takes other arguments.
+    """
+    module, _, name = function.partition(":")
+    found: Any = _module(module, file)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise SpanreelError(f"there is no function {name} in {module} any more", REMEDY)
+    given = codec.decode(inputs)
+    args, kwargs = _arguments(found, function, given)
+    return _finished(found(*args, **kwargs))
+
+
+def _arguments(function: Any, name: str, given: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Positional and keyword arguments, by the parameters the function has now."""
+    values: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    parameters = inspect.signature(function).parameters
+    for parameter in parameters.values():
+        if parameter.name not in values:
+            continue
+        value = values.pop(parameter.name)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            args += list(value)
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            kwargs |= dict(value)
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            kwargs[parameter.name] = value
+        else:
+            args.append(value)
+    try:
+        if values:
+            raise TypeError(f"it has no parameter {next(iter(values))!r}")
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        raise SpanreelError(f"{name} cannot be called as it was recorded: {error}", REMEDY) from error
+    return args, kwargs
+
+
+def _finished(value: Any) -> Any:
+    if inspect.isawaitable(value):
+        return asyncio.run(_awaited(value))
+    if isinstance(value, Generator):
+        return list(value)
+    return asyncio.run(_read(value)) if isinstance(value, AsyncGenerator) else value
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+async def _read(values: AsyncGenerator[Any]) -> list[Any]:
+    return [value async for value in values]
+
+
+def _module(name: str, file: str | None) -> ModuleType:
+    """The module, from its file where the name alone does not find it; a script is loaded without being run as one."""
+    if file is not None:
+        path = Path(file)
+        if name != "__main__":
+            root = path.parents[name.count(".") + (path.stem == "__init__")] if path.is_absolute() else path
+            sys.path.insert(0, str(root))
+        elif not path.is_file():
+            raise SpanreelError(f"the file of the agent is gone: {file}", REMEDY)
+        else:
+            return _from_file(path)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name + ".").startswith(error.name + "."):
+            raise
+        raise SpanreelError(f"the module of the agent is gone: {name}", REMEDY) from error
+
+
+def _from_file(path: Path) -> ModuleType:
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,117 @@
+"""LOUD: while a replay runs, nothing of this process goes out to the network.
+
+An audit hook of the interpreter sees every connection, look-up and datagram that goes through `socket`, whoever makes
+it. A hook cannot be taken off again, so there is one, behind a switch. Not stopped: sockets that C code opens past
+Python (grpc), processes that the agent starts, and files: those are the agent's own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+import threading
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
+from typing import Any
+
+from spanreel.exceptions import EffectDenied
+from spanreel.replay.callsite import called_by, code_line
+
+Denied = Callable[[EffectDenied], None]
+_LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", ""})
+_TELEMETRY = ("opentelemetry.exporter", "opentelemetry.sdk")
+
+_hooked = False
+_switch = threading.Lock()
+_guard: _Guard | None = None
+
+
+class _Guard:
+    def __init__(self, ports: Collection[int], on_denied: Denied) -> None:
+        self._ports = frozenset(ports)
+        self._on_denied = on_denied
+        self._own_name = socket.gethostname()
+
+    def connect(self, verb: str, sock: socket.socket, address: Any) -> None:
+        """A connection or a datagram; sockets of the file system stay within the machine."""
+        if sock.family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
+            return
+        host, port = str(address[0]), address[1]
+        if verb == "connect" and is_loopback(host) and port in self._ports:
+            return
+        self._deny(f"{verb} {host}:{port}")
+
+    def look_up(self, host: Any) -> None:
+        """The name of a host; this machine's own names tell nobody anything."""
+        name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+        if name is None or is_loopback(str(name)) or name == self._own_name or _is_address(str(name)):
+            return
+        self._deny(f"look up {name}")
+
+    def _deny(self, effect: str) -> None:
+        if called_by(*_TELEMETRY):
+            # An exporter of the application's: it may fail, as it does when its backend is down, and the agent goes on.
+            raise PermissionError(f"not sent while a replay runs: {effect}")
+        where = code_line()
+        message = f"a replay does not go out to the network: {effect}"
+        denied = EffectDenied(f"{message}, called from {where}" if where else message, effect, where)
+        self._on_denied(denied)
+        raise denied
+
+
+@contextmanager
+def denied_network(on_denied: Denied, ports: Collection[int] = ()) -> Generator[None]:
+    """Deny every outbound connection of this process while the block runs.
+
+    Args:
+        on_denied: told of each, before it is raised where it was tried.
+        ports: of the collector on this machine, which may be reached.
+    """
+    global _guard
+    _hook()
+    with _switch:
+        before, _guard = _guard, _Guard(ports, on_denied)
+    try:
+        yield
+    finally:
+        with _switch:
+            _guard = before
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if host.lower() in _LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _hook() -> None:
+    global _hooked
+    with _switch:
+        if not _hooked:
+            sys.addaudithook(_audit)
+            _hooked = True
+
+
+def _audit(event: str, args: tuple[Any, ...]) -> None:
+    if _guard is None or not event.startswith("socket."):
+        return
+    if event == "socket.connect":
+        _guard.connect("connect", *args)
+    elif event in ("socket.sendto", "socket.sendmsg"):
+        if args[1] is not None:  # a connected socket was judged when it connected
+            _guard.connect("send to", *args)
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        _guard.look_up(args[0])

@@ -1,0 +1,124 @@
+"""LOUD: recordings out of a store or a file, with what their run's root says about running it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spanreel.exceptions import SpanreelError
+from spanreel.location import resolve_store
+from spanreel.replay.recording import Recording
+from spanreel.wire import attributes as names
+
+if TYPE_CHECKING:
+    import os
+
+    from spanreel.collector.store import Reader
+    from spanreel.wire.grouping import Run
+    from spanreel.wire.spans import Span
+
+_SUFFIXES = (".jsonl", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A recording, the run it is of, and the run's root span."""
+
+    recording: Recording
+    run: Run
+    root: Span
+
+
+def stored(
+    run: str | os.PathLike[str],
+    store: str | os.PathLike[str] | None = None,
+    *,
+    whole_process: bool | None = None,
+) -> Stored:
+    """The recording of a run.
+
+    Args:
+        run: its name in the store (id, prefix, alias, `last`, …), or the path of a file of spans, or `file#run`.
+        store: where it is, if it is not a file; default: the project's.
+        whole_process: take in every run that the same process recorded, as running its command again makes them all;
+            default: where the run is to be run again as a process.
+
+    Raises:
+        UnknownRun, AmbiguousRun, StoreError, BadInput: there is no such run, store or file.
+        NotReplayable: naming what the recording lacks.
+    """
+    path, name = _file(run)
+    if path is not None:
+        return _from_file(path, name, whole_process)
+    from spanreel.collector.store import open_reader
+
+    with open_reader(resolve_store(store)) as reader:
+        return _from_reader(reader, str(run), whole_process)
+
+
+def _file(run: str | os.PathLike[str]) -> tuple[Path | None, str]:
+    if not isinstance(run, str):
+        return Path(run), "last"
+    path, _, name = run.rpartition("#")
+    if path and Path(path).is_file():
+        return Path(path), name
+    return (Path(run), "last") if run.endswith(_SUFFIXES) else (None, run)
+
+
+def _from_reader(reader: Reader, name: str, whole_process: bool | None) -> Stored:
+    run = reader.resolve(name)
+    spans = list(reader.spans(run.trace_id))
+    root = _root(run, spans)
+    if not _as_process(root, whole_process):
+        return Stored(Recording.from_spans(spans, run.run_id), run, root)
+    instance = _instance(root)
+    traces = set(reader.traces_of(instance)) if instance else set[str]()
+    for trace in traces - {run.trace_id}:
+        spans += reader.spans(trace)
+    runs = [other for other in reader.runs() if other.trace_id in traces]
+    also = _of_process(run, runs, spans)
+    return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root)
+
+
+def _from_file(path: Path, name: str, whole_process: bool | None) -> Stored:
+    from spanreel.collector import files
+    from spanreel.replay.load import pick
+    from spanreel.wire import conventions
+    from spanreel.wire.grouping import group
+
+    spans = [span for batch in files.read(path) for span in batch]
+    runs = group(conventions.read(span) for span in spans)[::-1]
+    run = pick(runs, name, str(path))
+    root = _root(run, spans)
+    also = _of_process(run, runs, spans) if _as_process(root, whole_process) else ()
+    return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root)
+
+
+def _as_process(root: Span, asked: bool | None) -> bool:
+    return root.attributes.get(names.RUN_ENTRY) != "function" if asked is None else asked
+
+
+def _instance(root: Span) -> str | None:
+    value = root.resource.attributes.get(names.SERVICE_INSTANCE)
+    return value if isinstance(value, str) and value else None
+
+
+def _of_process(run: Run, runs: Iterable[Run], spans: Sequence[Span]) -> list[str]:
+    """Ids of the runs that the same process recorded; a replay that it made of one of them is not part of it."""
+    instance = next((_instance(span) for span in spans if span.span_id == run.root.span_id), None)
+    roots = {(span.trace_id, span.span_id) for span in spans if instance and _instance(span) == instance}
+    return [
+        other.run_id
+        for other in runs
+        if (other.trace_id, other.root.span_id) in roots
+        and other.root.source_run_id == run.root.source_run_id
+    ]
+
+
+def _root(run: Run, spans: Iterable[Span]) -> Span:
+    for span in spans:
+        if span.span_id == run.root.span_id and span.trace_id == run.trace_id:
+            return span
+    raise SpanreelError(f"the root of run {run.run_id} is not in the store", "see `spanreel doctor`")
