@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from spanreel.exceptions import AmbiguousRun, BadInput, UnknownRun
+from spanreel.exceptions import BadInput
 from spanreel.location import resolve_store
 from spanreel.replay.build import build
 from spanreel.replay.compare import ReplayComparison, compare
 from spanreel.replay.moments import milliseconds, timestamp
-from spanreel.replay.pricing import price, reported, total
+from spanreel.replay.pricing import price, pricing_available, reported, total
 from spanreel.replay.sources import wire_spans
 from spanreel.replay.timeline import Replay, ReplayTokens, RunSummary, Status
 from spanreel.wire import conventions
 from spanreel.wire.grouping import Run, group
+from spanreel.wire.naming import named
 from spanreel.wire.steps import MODEL_KINDS
 
 if TYPE_CHECKING:
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from spanreel.wire.spans import Span
-
-
-# As in a store: `Reader.resolve` is its twin for runs that lie in one.
-_LAST = re.compile(r"last(?:~(\d{1,9})|:(\w+))?", re.ASCII)
-_FAILED = ("error", "diverged", "incomplete")
 
 
 def load(run: str = "last", store: str | os.PathLike[str] | None = None) -> Replay:
@@ -50,7 +45,7 @@ def load(run: str = "last", store: str | os.PathLike[str] | None = None) -> Repl
 
 
 def summaries(store: str | os.PathLike[str] | None = None, limit: int | None = None) -> list[RunSummary]:
-    """The runs of a store, newest first, at most `limit` of them: each costs a look at its steps.
+    """The runs of a store, newest first, at most `limit` of them: one that has to be priced costs a look at its steps.
 
     Raises:
         StoreError: the store cannot be read.
@@ -62,8 +57,7 @@ def summaries(store: str | os.PathLike[str] | None = None, limit: int | None = N
 
 
 def summary(run: Run) -> RunSummary:
-    """A run as one line of a list. No content is read for it."""
-    models = [step.record for step in run.steps if step.record.kind in MODEL_KINDS]
+    """A run as one line of a list. No content is read for it, and its steps only if they have to be priced."""
     return RunSummary(
         run_id=run.run_id,
         trace_id=run.trace_id,
@@ -76,14 +70,21 @@ def summary(run: Run) -> RunSummary:
         ended_at=None if run.open else timestamp(run.ended_ns),
         duration=None if run.open else milliseconds(run.started_ns, run.ended_ns),
         tokens=ReplayTokens.of(run.usage),
-        cost=total([reported(record.cost) or price(record) for record in models]),
+        cost=_cost(run),
         steps=len(run.steps),
-        model_calls=len(models),
-        tool_calls=sum(step.record.kind == "tool" for step in run.steps),
+        model_calls=run.model_calls,
+        tool_calls=run.tool_calls,
         error=run.error,
         source_run_id=run.root.source_run_id,
         warnings=[f"capture incomplete: {reason}" for reason in run.incomplete],
     )
+
+
+def _cost(run: Run) -> str | None:
+    if not run.uncosted or not pricing_available():
+        return reported(run.cost)
+    models = [step.record for step in run.steps if step.record.kind in MODEL_KINDS]
+    return total([reported(record.cost) or price(record) for record in models])
 
 
 def from_file(path: str | os.PathLike[str], run_id: str | None = None) -> Replay:
@@ -144,11 +145,11 @@ def _of_spans(spans: Sequence[Span], run_id: str | None, where: str) -> Replay:
 
 
 def pick(runs: Sequence[Run], name: str, where: str) -> Run:
-    """The run that a name means.
+    """The run of a file, or of a list of spans, that a name means.
 
     Args:
         runs: newest first.
-        name: an id, a unique prefix, an alias, `last`, `last~1`, `last:failed`.
+        name: as `wire.naming.named` reads it.
         where: what holds them, for the error's words.
 
     Raises:
@@ -158,19 +159,8 @@ def pick(runs: Sequence[Run], name: str, where: str) -> Run:
     """
     if not runs:
         raise BadInput(f"{where} holds no spans", "give a file that `spanreel import` reads")
-    if found := _LAST.fullmatch(name):
-        back, state = found.groups()
-        wanted = _FAILED if state == "failed" else (state,)
-        chosen = [run for run in runs if run.status in wanted] if state else list(runs)
-        chosen = chosen[int(back or 0) :][:1]
-    else:
-        chosen = [run for run in runs if name == run.run_id] or [run for run in runs if name == run.segment][
-            :1
-        ]
-        chosen = chosen or [run for run in runs if name and run.run_id.startswith(name.lower())]
-    ids = ", ".join(run.run_id for run in (chosen or runs)[:3])
-    if not chosen:
-        raise UnknownRun(f"{where} holds no run {name!r}", f"it holds {len(runs)}, the last ones are {ids}")
-    if len(chosen) > 1:
-        raise AmbiguousRun(f"{len(chosen)} runs in {where} begin with {name!r}: {ids}", "give more of the id")
-    return chosen[0]
+    ids = ", ".join(run.run_id for run in runs[:3])
+    listed = (
+        f"spanreel import {where} && spanreel runs" if Path(where).is_file() else f"the last ones are {ids}"
+    )
+    return named(runs, name, where, listed)

@@ -100,7 +100,7 @@ def test_runs_in_memory_are_named_like_those_of_a_store(shared: Path) -> None:
         pick(runs, f"last~{len(runs)}", "here")
     with pytest.raises(UnknownRun):
         pick(runs, "", "here")
-    with pytest.raises(AmbiguousRun, match="give more of the id"):
+    with pytest.raises(AmbiguousRun, match="give more letters of the id"):
         pick(
             runs,
             next(

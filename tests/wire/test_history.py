@@ -98,7 +98,9 @@ CHECKED = settings(max_examples=150, deadline=None)
 
 @CHECKED
 @given(st.data(), histories(), st.sampled_from(["", "messages", "input"]))
-def test_values_are_those_of_reading_each_text_alone(data: st.DataObject, told: list[list[Any]], member: str) -> None:
+def test_values_are_those_of_reading_each_text_alone(
+    data: st.DataObject, told: list[list[Any]], member: str
+) -> None:
     """Attributes as `values.parsed`, bodies as `lenient.parse`: over edits, forks, cut-off texts and half surrogates."""
     history = History()
     for one in told:
@@ -111,7 +113,11 @@ def test_values_are_those_of_reading_each_text_alone(data: st.DataObject, told: 
 
 
 @CHECKED
-@given(st.data(), histories(), st.sampled_from(["attribute", "openai.chat", "openai.responses", "anthropic.messages"]))
+@given(
+    st.data(),
+    histories(),
+    st.sampled_from(["attribute", "openai.chat", "openai.responses", "anthropic.messages"]),
+)
 def test_contents_are_those_of_reading_each_span_alone(
     data: st.DataObject, told: list[list[Any]], emitter: str
 ) -> None:
@@ -137,7 +143,14 @@ def test_contents_are_those_of_reading_each_span_alone(
 def test_any_text_is_read_as_json_reads_it_or_refused(first: str, second: str) -> None:
     """What is not JSON is an error, also behind a prefix that was read before; what is read is what JSON says."""
     arrays = Arrays(lambda _, value: value)
-    for text in ("[1,2", "[12, 3]", "[1" + first, '[12, 3, {"a": []}' + first, "[12, 3" + first + second, first):
+    for text in (
+        "[1,2",
+        "[12, 3]",
+        "[1" + first,
+        '[12, 3, {"a": []}' + first,
+        "[12, 3" + first + second,
+        first,
+    ):
         try:
             found = arrays.read(text)
         except (ValueError, IndexError):

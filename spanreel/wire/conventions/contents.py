@@ -181,9 +181,7 @@ def _system(attributes: Mapping[str, Any]) -> list[Part] | None:
     return dialogue.blocks(told) or None if told else None
 
 
-def _input(
-    attributes: Mapping[str, Any], history: History
-) -> tuple[list[Part] | None, list[Message] | None]:
+def _input(attributes: Mapping[str, Any], history: History) -> tuple[list[Part] | None, list[Message] | None]:
     if names.INPUT_MESSAGES not in attributes:
         for prefix in ("llm.input_messages.", "gen_ai.prompt."):
             if spread := flat.listed(attributes, prefix):
