@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -53,7 +53,35 @@ def summaries(store: str | os.PathLike[str] | None = None, limit: int | None = N
     from spanreel.collector.store import open_reader
 
     with open_reader(resolve_store(store)) as reader:
-        return [summary(run) for run in islice(reader.runs(), limit)]
+        return [summary(run) for run in reader.runs()[:limit]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A part of the runs of a store, newest first.
+
+    runs: those that were asked for; fitting: how many there would be without the limit; ids: of every run in the store.
+    """
+
+    runs: list[RunSummary]
+    fitting: int
+    ids: list[str]
+
+
+def listing(
+    store: str | os.PathLike[str] | None = None, status: str | None = None, limit: int | None = None
+) -> Listing:
+    """The newest runs of a store, of one status or of any; only those that are listed are priced.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    from spanreel.collector.store import open_reader
+
+    with open_reader(resolve_store(store)) as reader:
+        runs = reader.runs()
+        fitting = [run for run in runs if status in (None, run.status)]
+        return Listing([summary(run) for run in fitting[:limit]], len(fitting), [run.run_id for run in runs])
 
 
 def summary(run: Run) -> RunSummary:

@@ -15,7 +15,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from spanreel.collector.store import open_writer
 from spanreel.exceptions import AmbiguousRun, BadInput, StoreError, UnknownRun
-from spanreel.replay.load import diff, load, pick, summaries
+from spanreel.replay.load import diff, listing, load, pick, summaries
 from spanreel.replay.schemas import MODELS, json_schema, model
 from spanreel.replay.sources import wire_spans
 from spanreel.replay.timeline import Replay, RunList
@@ -70,6 +70,18 @@ def test_the_list_says_what_the_runs_say(store: Path) -> None:
         )
         assert line.model_calls + line.tool_calls == line.steps
     jsonschema.validate(json.loads(RunList(runs=listed).to_json()), json_schema("runs"))
+
+
+def test_a_listing_is_the_part_of_the_runs_that_was_asked_for(store: Path) -> None:
+    """The newest of a status, how many there are of it, and the ids of all."""
+    everything = summaries(store)
+    assert listing(store).runs == everything
+    status = everything[-1].status
+    fitting = [line for line in everything if line.status == status]
+    found = listing(store, status, 2)
+    assert (found.runs, found.fitting) == (fitting[:2], len(fitting))
+    assert found.ids == [line.run_id for line in everything]
+    assert listing(store, "no such status").runs == []
 
 
 def test_the_last_run_and_the_one_before(store: Path) -> None:
