@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from spanreel.exceptions import BadInput
 from spanreel.location import resolve_store
 from spanreel.replay.build import build
-from spanreel.replay.compare import ReplayComparison, compare
 from spanreel.replay.moments import milliseconds, timestamp
 from spanreel.replay.pricing import price, pricing_available, reported, total
-from spanreel.replay.sources import wire_spans
 from spanreel.replay.timeline import Replay, ReplayTokens, RunSummary, Status
 from spanreel.wire import conventions
 from spanreel.wire.grouping import Run, group
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
 
+    from spanreel.replay.compare import ReplayComparison
     from spanreel.wire.spans import Span
 
 
@@ -135,6 +134,8 @@ def from_file(path: str | os.PathLike[str], run_id: str | None = None) -> Replay
 
 def from_spans(spans: Iterable[Any], run_id: str | None = None) -> Replay:
     """A run out of spans in memory; see `Replay.from_spans`."""
+    from spanreel.replay.sources import wire_spans
+
     return _of_spans(wire_spans(spans), run_id, "the list of spans")
 
 
@@ -148,6 +149,8 @@ def diff(
     Raises:
         UnknownRun, AmbiguousRun, BadInput, StoreError: as `load` and `from_file`.
     """
+    from spanreel.replay.compare import compare
+
     return compare(_replay(a, store), _replay(b, store))
 
 

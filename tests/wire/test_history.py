@@ -218,10 +218,10 @@ def test_a_long_conversation_is_read_in_time_of_its_new_messages() -> None:
             for at in range(turns)
         ]  # fmt: skip
         history = History()
-        started = time.perf_counter()
+        started = time.process_time()
         for span in spans:
             conventions.content(span, None, history)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     alone = min(seconds(100) for _ in range(3))
     assert min(seconds(400) for _ in range(3)) < alone * 10
