@@ -36,7 +36,7 @@ def attributes(exchange: Exchange) -> dict[str, Any]:
         names.HTTP_RESEND: _resend(request_headers),
         names.HTTP_REQUEST_SIZE: len(exchange.request_body),
         names.HTTP_REQUEST_BODY: exchange.request_body,
-        names.WIRE_REQUEST_HEADERS: _pairs(redaction.request_headers(request_headers)),
+        names.WIRE_REQUEST_HEADERS: _pairs(redaction.request_headers(_telling(request_headers))),
         **_place(exchange.url),
     }
     if exchange.status:
@@ -99,6 +99,11 @@ def _resend(headers: Sequence[tuple[str, str]]) -> int:
     """How many attempts came before this one, as the SDK says."""
     said = next((value for name, value in headers if name.lower() == "x-stainless-retry-count"), "")
     return int(said) if _COUNT.fullmatch(said) else 0
+
+
+def _telling(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Without what every request of an SDK repeats about its platform; the retry count is an attribute of its own."""
+    return [(name, value) for name, value in headers if not name.lower().startswith("x-stainless-")]
 
 
 def _pairs(pairs: Any) -> str:

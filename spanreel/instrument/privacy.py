@@ -24,6 +24,7 @@ from spanreel.wire.secrets import OVERLAP, names_secret
 from spanreel.wire.spans import Event, Span
 
 UNCLEANED = "[not kept: redaction failed]"
+BETWEEN = b'},{"'  # in JSON only between two objects of a list: within a text the quote would be escaped
 KINDS = 32  # addresses whose last clean request body is remembered
 BODIES = (names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY)
 
@@ -153,11 +154,13 @@ class Privacy:
     def _request(self, counted: _Counted, kind: str, body: bytes) -> bytes:
         """A request body: what an earlier one of its kind began with, and was clean, is not searched again."""
         known = common(self._searched.get(kind, b""), body)
-        start = max(0, known - OVERLAP - 256)
-        if start and not self._redactor.body(body[start:], known - start)[1]:
-            clean = body
-        else:
-            clean = counted.body(body)
+        start = body.rfind(
+            BETWEEN, max(0, known - OVERLAP), known
+        )  # no secret reaches over the end of a message
+        if start < 0:
+            start = max(0, known - OVERLAP - 256)
+        nothing_new = start > 0 and not self._redactor.body(body[start:])[1]
+        clean = body if nothing_new else counted.body(body)
         if clean == body:
             if len(self._searched) >= KINDS:
                 self._searched.clear()

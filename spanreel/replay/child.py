@@ -125,7 +125,7 @@ def _planned(
     found: Stored, run: str, store: Path, command: Sequence[str] | None, match: str
 ) -> tuple[Plan, commands.Program, str | None]:
     """The plan, the interpreter with its options, and the folder to start in."""
-    whole = bool(command) or found.root.attributes.get(names.RUN_ENTRY) != "function"
+    whole = found.whole_process
     named = run if Path(run.rpartition("#")[0] or run).is_file() else found.run.run_id
     plan = Plan(str(named), str(store), match, whole)
     if command:

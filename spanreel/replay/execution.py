@@ -11,6 +11,8 @@ from collections.abc import Collection, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from opentelemetry import context as otel_context
+
 from spanreel.exceptions import Divergence, Signal, SpanreelError
 from spanreel.instrument import activate, invocation, process, recorder, responder, runs
 from spanreel.location import announced_collector, resolve_store
@@ -146,11 +148,15 @@ class Execution:
             stack.enter_context(_placeholder_keys(self.recording))
             if recorder.current() is None:
                 stack.callback(activate.instrument(store=self._store).uninstrument)
+            if recorder.current() is None:
+                raise SpanreelError("a replay needs recording, which OTEL_SDK_DISABLED keeps off", "unset it")
             before = responder.install(self._responder)
             stack.callback(responder.install, before)
             stack.enter_context(no_backoff())
             stack.enter_context(denied_network(self._responder.on_denied, _collector_ports(self._store)))
             if self._own_run:
+                token = otel_context.attach(otel_context.Context())  # a trace of its own, wherever it is made
+                stack.callback(otel_context.detach, token)
                 self._run = stack.enter_context(runs.run(self.recording.agent_name or "replay"))
             self._open = stack.pop_all()
         return self

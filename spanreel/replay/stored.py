@@ -24,11 +24,12 @@ _SUFFIXES = (".jsonl", ".json")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A recording, the run it is of, and the run's root span."""
+    """A recording, the run it is of, the run's root span, and whether the recording is of its whole process."""
 
     recording: Recording
     run: Run
     root: Span
+    whole_process: bool
 
 
 def stored(
@@ -43,7 +44,7 @@ def stored(
         run: its name in the store (id, prefix, alias, `last`, …), or the path of a file of spans, or `file#run`.
         store: where it is, if it is not a file; default: the project's.
         whole_process: take in every run that the same process recorded, as running its command again makes them all;
-            default: where the run is to be run again as a process.
+            default: where the run is to be run again as a process, see `_as_process`.
 
     Raises:
         UnknownRun, AmbiguousRun, StoreError, BadInput: there is no such run, store or file.
@@ -71,15 +72,15 @@ def _from_reader(reader: Reader, name: str, whole_process: bool | None) -> Store
     run = reader.resolve(name)
     spans = list(reader.spans(run.trace_id))
     root = _root(run, spans)
-    if not _as_process(root, whole_process):
-        return Stored(Recording.from_spans(spans, run.run_id), run, root)
     instance = _instance(root)
     traces = set(reader.traces_of(instance)) if instance else set[str]()
+    runs = [other for other in reader.runs() if other.trace_id in traces]
+    if not _as_process(root, whole_process, alone=len(runs) == 1):
+        return Stored(Recording.from_spans(spans, run.run_id), run, root, whole_process=False)
     for trace in traces - {run.trace_id}:
         spans += reader.spans(trace)
-    runs = [other for other in reader.runs() if other.trace_id in traces]
     also = _of_process(run, runs, spans)
-    return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root)
+    return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root, whole_process=True)
 
 
 def _from_file(path: Path, name: str, whole_process: bool | None) -> Stored:
@@ -92,12 +93,28 @@ def _from_file(path: Path, name: str, whole_process: bool | None) -> Stored:
     runs = group(conventions.read(span) for span in spans)[::-1]
     run = pick(runs, name, str(path))
     root = _root(run, spans)
-    also = _of_process(run, runs, spans) if _as_process(root, whole_process) else ()
-    return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root)
+    others = [one for one in _of_process(run, runs, spans) if one != run.run_id]
+    whole = _as_process(root, whole_process, alone=not others)
+    also = others if whole else ()
+    return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root, whole_process=whole)
 
 
-def _as_process(root: Span, asked: bool | None) -> bool:
-    return root.attributes.get(names.RUN_ENTRY) != "function" if asked is None else asked
+def _as_process(root: Span, asked: bool | None, *, alone: bool) -> bool:
+    """Whether a run is made again by starting its process rather than by calling its agent function.
+
+    A function of the script itself is, where the script made no other run: a script that calls its agent as it is
+    loaded, without a guard, cannot be loaded for a call of the agent without making the run twice.
+    """
+    if asked is not None:
+        return asked
+    said = root.attributes
+    if said.get(names.RUN_ENTRY) != "function":
+        return True
+    return (
+        alone
+        and str(said.get(names.CODE_FUNCTION)).startswith("__main__:")
+        and bool(said.get(names.PROCESS_ARGS))
+    )
 
 
 def _instance(root: Span) -> str | None:

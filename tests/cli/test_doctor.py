@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+from commands import Cli, Done, Fill, run_spans
 
 from spanreel.collector.server import Collector
 from spanreel.collector.settings import CollectorSettings
-from tests.cli.conftest import Cli, Done, Fill, run_spans
 
 
 def checks(done: Done) -> dict[str, list[Any]]:

@@ -14,10 +14,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from commands import Cli, Done, Fill, environment, run_spans
 
 from spanreel.collector import files
 from spanreel.collector.store import open_reader
-from tests.cli.conftest import Cli, Done, Fill, environment, run_spans
 
 SCRIPT = """
 import spanreel

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-
-from tests.cli.conftest import Cli
+from commands import Cli
 
 LOOKING = """
 import sys

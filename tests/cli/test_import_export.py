@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
+from commands import Cli, Fill, run_spans
 
 from spanreel.collector import files
 from spanreel.collector.store import open_reader
 from spanreel.wire.spans import Span
-from tests.cli.conftest import Cli, Fill, run_spans
 
 
 def spans_of(store: Path) -> list[Span]:

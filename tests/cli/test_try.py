@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Cli, environment
 
 from spanreel.cli.tryout.answers import load
 from spanreel.cli.tryout.server import serving
 from spanreel.cli.tryout.story import listening, prepared
 from spanreel.exceptions import SpanreelError
-from tests.cli.conftest import Cli, environment
 
 ANSWERS = files("spanreel.cli.tryout").joinpath("answers.json").read_text("utf-8")
 AGENT = files("spanreel.cli.tryout").joinpath("agent.py").read_text("utf-8")

@@ -177,7 +177,7 @@ def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
+def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - one class, as the library wants it
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True

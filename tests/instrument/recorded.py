@@ -93,3 +93,17 @@ def _value(value: AnyValue) -> object:
     if kind == "kvlist_value":
         return {pair.key: _value(pair.value) for pair in value.kvlist_value.values}
     return getattr(value, kind) if kind else None
+
+
+def resources(store: Path) -> list[dict]:
+    """The resources that the spool names."""
+    payloads = [
+        payload
+        for file in location.spool_folder(store).glob("*")
+        for payload in spool.frames(file.read_bytes()).payloads
+    ]
+    return [
+        {pair.key: _value(pair.value) for pair in group.resource.attributes}
+        for payload in payloads
+        for group in ExportTraceServiceRequest.FromString(payload).resource_spans
+    ]

@@ -256,6 +256,23 @@ with spanreel.run("family"):
     )
 
 
+def test_a_stream_still_open_at_exit_is_recorded_as_far_as_it_was_read(
+    server: ModelServer, store: Path
+) -> None:
+    """The process ends in the middle of an answer: its bytes so far are kept, and the log is quiet."""
+    code = """
+spanreel.instrument()
+stream = client.chat.completions.create(model='m', messages=[], stream=True)
+next(stream)
+"""
+    done = in_a_process(code, server, store)
+    assert (done.returncode, done.stderr) == (0, "")
+    (span,) = recorded.exchanges(store)
+    assert span.attributes[names.WIRE_OUTCOME] == "dropped"
+    assert server.served[0].body.startswith(span.attributes[names.HTTP_RESPONSE_BODY])
+    assert span.attributes[names.HTTP_RESPONSE_BODY]
+
+
 def test_signals_pass_through_the_guard() -> None:
     """What is meant for the agent reaches it."""
     with pytest.raises(spanreel.Divergence), guard.guard("anywhere"):

@@ -7,6 +7,7 @@ import gc
 import importlib
 import socket
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import anthropic
@@ -28,27 +29,33 @@ MESSAGES = [{"role": "user", "content": "Grüß Gott " * 60}]
 
 
 def openai_client(server: ModelServer, **options) -> openai.OpenAI:
+    """The SDK, pointed at the server."""
     return openai.OpenAI(api_key="none", base_url=f"{server.url}/v1", **options)
 
 
 def async_client(server: ModelServer, **options) -> openai.AsyncOpenAI:
+    """The async SDK, pointed at the server."""
     return openai.AsyncOpenAI(api_key="none", base_url=f"{server.url}/v1", **options)
 
 
 def chat(client, **options):
+    """A chat completion."""
     return client.chat.completions.create(model="gpt-4.1-mini", messages=MESSAGES, **options)
 
 
 def claude(client, **options):
+    """A message."""
     return client.messages.create(model="claude-sonnet-5-5", max_tokens=9, messages=MESSAGES, **options)
 
 
 def the_exchanges(store: Path) -> list[Span]:
+    """What was recorded until now."""
     spanreel.instrument().flush()
     return recorded.exchanges(store)
 
 
 def assert_same_bytes(spans: list[Span], served: list[Served]) -> None:
+    """Recorded and served exchanges are equal, chunk boundaries included."""
     assert len(spans) == len(served)
     for span, exchange in zip(spans, served, strict=True):
         assert span.attributes[names.HTTP_REQUEST_BODY] == exchange.request
@@ -63,6 +70,7 @@ def assert_same_bytes(spans: list[Span], served: list[Served]) -> None:
 
 
 def text_of(stream) -> str:
+    """The text of a stream."""
     return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
 
 
@@ -154,8 +162,7 @@ def test_chunks_are_not_delayed(server: ModelServer, store: Path) -> None:
     spanreel.instrument()
     server.script.append("slow")
     started, seen = time.perf_counter(), []
-    for _ in chat(openai_client(server), stream=True):
-        seen.append(time.perf_counter() - started)
+    seen.extend(time.perf_counter() - started for _ in chat(openai_client(server), stream=True))
     (span,) = the_exchanges(store)
     micros = [int(value) for value in span.attributes[names.WIRE_CHUNK_MICROS].split()]
     assert seen[0] < 0.2
@@ -317,6 +324,7 @@ class Serving:
 
 @pytest.fixture
 def serve():
+    """Installs a responder for the test."""
     before = responder.current()
 
     def install(answer: ModelAnswer) -> Serving:
@@ -339,7 +347,7 @@ def test_a_served_answer_gives_the_same_objects_without_a_connection(
     (span,) = the_exchanges(store)
     body = span.attributes[names.HTTP_RESPONSE_BODY]
     ends = [0, *(int(end) for end in span.attributes[names.WIRE_CHUNK_ENDS].split())]
-    chunks = tuple(body[start:end] for start, end in zip(ends, ends[1:], strict=False))
+    chunks = tuple(body[start:end] for start, end in pairwise(ends))
     serving = serve(
         ModelAnswer(
             200,

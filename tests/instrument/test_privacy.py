@@ -24,6 +24,7 @@ CORPUS = Path(__file__).parent.parent / "recordings" / "secrets.json"
 
 
 def planted() -> list[str]:
+    """The secrets of the corpus."""
     return ["".join(entry["parts"]) for entry in json.loads(CORPUS.read_text("utf-8"))]
 
 
@@ -101,6 +102,7 @@ def test_below_full_no_content_is_kept_or_sent(level: str, server: ModelServer, 
 
 
 def exchanges(server: ModelServer, store: Path, level: str, *texts: str) -> list[dict]:
+    """The attributes of the calls that say these texts, recorded at a level."""
     spanreel.instrument(capture=level)
     client = openai.OpenAI(api_key="none", base_url=f"{server.url}/v1")
     for text in texts:

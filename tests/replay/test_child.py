@@ -200,21 +200,30 @@ def test_an_agent_function_is_called_with_its_recorded_inputs(name, start):
     assert (outcome.stdout, verdict(outcome).verdict) == (first, "exact"), outcome.stderr
 
 
+def test_a_script_that_calls_its_agent_as_it_is_loaded():
+    """Without a guard around the call the script is run again, so that the agent runs once and not twice."""
+    write("agents.py", AGENTS.split("def main", maxsplit=1)[0] + '\nprint(plain("hello"))\n')
+    first = record(sys.executable, "agents.py")
+    outcome = replay()
+    assert (outcome.stdout, verdict(outcome).verdict) == (first, "exact"), outcome.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda: Path("agents.py").unlink(), "is gone"),
-        (lambda: write("agents.py", "pass"), "no function plain"),
+        (lambda: Path("retail.py").unlink(), "is gone"),
+        (lambda: write("retail.py", "pass"), "no function plain"),
         (
-            lambda: write("agents.py", AGENTS.replace("def plain(text: str", "def plain(prompt: str, other")),
+            lambda: write("retail.py", AGENTS.replace("def plain(text: str", "def plain(prompt: str, other")),
             "cannot be called as it was recorded",
         ),
     ],
 )
 def test_an_agent_function_that_is_gone_is_one_clear_line(change, expected):
     """What is missing, and what to do instead."""
-    write("agents.py", AGENTS)
-    record(sys.executable, "agents.py", "plain")
+    write("retail.py", AGENTS)
+    write("start.py", "import retail\nretail.main()")
+    record(sys.executable, "start.py", "plain")
     change()
     with pytest.raises(SpanreelError, match=expected) as raised:
         replay()

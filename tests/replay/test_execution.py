@@ -396,3 +396,25 @@ def test_a_cancelled_call_waits_to_be_cancelled_again(server):
         assert asyncio.run(agent()) == first
     assert first.endswith("to instead")
     assert (execution.verdict.verdict, execution.verdict.effects.recorded) == ("exact", 2)
+
+
+def test_a_replay_within_a_run_is_a_run_of_its_own(client):
+    """It has its own trace, and the run around it goes on afterwards."""
+    _, source = recorded(ask, client, "one")
+    with spanreel.run("around") as around:
+        with spanreel.replaying(source) as execution:
+            ask(client, "one")
+        ask(client, "two")
+    spanreel.instrument().flush()
+    assert execution.run_id not in (around.run_id, source)
+    assert load(execution.run_id).agent_name == "agent"
+    assert len(load(around.run_id).steps) == 1
+
+
+def test_without_recording_there_is_no_replay(client, monkeypatch):
+    """Nothing would answer; that is said before the agent runs."""
+    _, source = recorded(ask, client, "one")
+    spanreel.uninstrument()
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    with pytest.raises(SpanreelError, match="OTEL_SDK_DISABLED"), spanreel.replaying(source):
+        pass

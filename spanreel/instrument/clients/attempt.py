@@ -9,6 +9,7 @@ import re
 import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -90,6 +91,7 @@ class Attempt:
             name, kind, attributes, context=context, outward=answer is None
         )
         self.span.exchange = exchange
+        _under_way.add(self)
 
     def __enter__(self) -> Attempt:
         inner = otel_context.set_value(INFERENCE_KEY, True, self.span.context)
@@ -126,7 +128,17 @@ class Attempt:
             self.exchange.outcome = outcome
             if error is not None:
                 self.span.fail(error)
+            _under_way.discard(self)
             self._recorder.end(self.span)
+
+
+_under_way: WeakSet[Attempt] = WeakSet()
+
+
+def end_all() -> None:
+    """Recording ends: so does every attempt, with what has come."""
+    for attempt in list(_under_way):
+        attempt.ended("dropped")
 
 
 def begin(

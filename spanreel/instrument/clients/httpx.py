@@ -41,10 +41,11 @@ class Tap:
         self._put("AsyncClient", self._acall)
 
     def remove(self) -> None:
-        """Give the classes their own methods back, unless somebody wrapped them after us."""
+        """Give the classes their own methods back, unless somebody wrapped them after us; end what is under way."""
         for undo in self._undo:
             undo()
         self._undo.clear()
+        attempt.end_all()
 
     def _put(self, owner: str, wrapper: Callable[..., Any]) -> None:
         cls = getattr(self._module, owner)

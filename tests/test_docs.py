@@ -1,0 +1,151 @@
+"""What is written for readers is true: every command says what it does and shows how, and the README runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from commands import environment
+
+from spanreel.cli.app import COMMANDS
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+NAMES = [name for name, _, _ in COMMANDS]
+
+
+def spanreel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "spanreel", *words],
+        cwd=folder,
+        env=environment(folder, COLUMNS="80"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_says_what_it_does_with_an_example(name: str, tmp_path: Path) -> None:
+    """`--help` has a sentence, an example of this very command, and a word on each option; it fits 80 columns."""
+    done = spanreel(tmp_path, name, "--help")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Usage: ")
+    assert re.match(r"  [A-Z].*\w", lines[2])
+    examples = done.stdout.split("  Examples:\n")[1].split("\n\n")[0].splitlines()
+    assert examples
+    assert all(re.match(rf"      spanreel {name}( |$)", line) for line in examples), examples
+    silent = [line for line in lines if re.match(r"  (-\w, )?--[\w-]+( <\w+>|  ?\[\S+\])?$", line)]
+    followed = [line for line in silent if not lines[lines.index(line) + 1].startswith("     ")]
+    assert followed == []
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_list_of_commands(tmp_path: Path) -> None:
+    """`spanreel --help` lists each command with a whole sentence."""
+    out = spanreel(tmp_path, "--help").stdout
+    listed = re.findall(r"^  (\w+) +([A-Z].*\.)$", out, re.MULTILINE)
+    assert [name for name, _ in listed] == NAMES
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in ("try", "schema", "version", "collect")]
+)
+def test_examples_are_understood(name: str, tmp_path: Path) -> None:
+    """The options in the examples exist: on an empty store no example is a usage error of the command line."""
+    (tmp_path / "traces").mkdir()
+    shown = spanreel(tmp_path, name, "--help").stdout.split("  Examples:\n")[1].split("\n\n")[0]
+    for line in shown.splitlines():
+        words = shlex.split(line.partition("|")[0].partition(">")[0])[1:]
+        if name == "tail":
+            words += ["--timeout", "0"]
+        done = spanreel(tmp_path, *words)
+        assert "Usage:" not in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of the README."""
+
+    language: str
+    text: str
+
+
+BLOCKS = [Block(*found) for found in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)]
+MADE = [
+    line.split("#")[0].split()[1]
+    for block in BLOCKS
+    for line in block.text.splitlines()
+    if line.startswith("make ")
+]
+
+
+def test_the_readme_runs(tmp_path: Path) -> None:
+    """Its snippets and its commands, from top to bottom, in one folder, as a reader would: each ends with 0."""
+    (tmp_path / ".spanreel").mkdir()
+    ran: list[str] = []
+    for number, block in enumerate(BLOCKS):
+        if block.language == "python":
+            file = tmp_path / (
+                "agent.py" if "spanreel.instrument()" in block.text else f"snippet_{number}.py"
+            )
+            file.write_text(block.text, "utf-8")
+            _run(tmp_path, f"python {file.name}")
+            ran.append(block.language)
+        elif block.language == "console":
+            for line in block.text.splitlines():
+                if line.startswith("$ "):
+                    _run(tmp_path, line[2:])
+                    ran.append(line)
+    assert ran.count("python") >= 2
+    assert any("spanreel replay" in line for line in ran)
+
+
+def _run(folder: Path, line: str) -> None:
+    own = {"spanreel": [sys.executable, "-m", "spanreel"], "python": [sys.executable]}
+    words = shlex.split(line, comments=True)
+    environ = environment(folder, COLUMNS="80")
+    environ.pop("SPANREEL_STORE", None)
+    done = subprocess.run(
+        [*own[words[0]], *words[1:]],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    assert done.stdout.strip(), line
+
+
+def test_what_the_readme_makes_is_in_the_makefile() -> None:
+    """Its make targets exist, and continuous integration runs the one that tests."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert {"try", "test"} <= set(MADE)
+    for target in MADE:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    assert "spanreel try" in makefile
+    assert "make test" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def test_what_the_readme_names_exists() -> None:
+    """Every command, every attribute of the package and every file it names is there."""
+    import spanreel as package
+
+    named = set(re.findall(r"`spanreel ([a-z]+)", README)) | set(
+        re.findall(r"^\$ spanreel ([a-z]+)", README, re.MULTILINE)
+    )
+    assert named <= set(NAMES)
+    assert set(re.findall(r"\bspanreel\.([a-z_]+)\(", README)) <= set(package.__all__)
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+    assert [link for link in links if not (ROOT / link).exists()] == []
