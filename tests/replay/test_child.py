@@ -200,6 +200,29 @@ def test_an_agent_function_is_called_with_its_recorded_inputs(name, start):
     assert (outcome.stdout, verdict(outcome).verdict) == (first, "exact"), outcome.stderr
 
 
+OPTIONS = """
+import dataclasses, spanreel
+@dataclasses.dataclass
+class Order:
+    number: int
+@spanreel.agent
+def plain(order, depth=1, width=2, **more):
+    print(said(str(order.number)), depth, width, more, type(order).__qualname__)
+if __name__ == "__main__":
+    plain(Order(7), width=5, note="x")
+"""
+
+
+@pytest.mark.parametrize("script", ["agents.py", "time.py"])
+def test_every_argument_lands_where_it_was(script):
+    """Left-out defaults, `**more`, and values of the script's own classes, whatever the script is called."""
+    write(script, OPTIONS)
+    first = record(sys.executable, script)
+    assert "1 5 {'note': 'x'} Order" in first
+    outcome = replay()
+    assert (outcome.stdout, verdict(outcome).verdict) == (first, "exact"), outcome.stderr
+
+
 def test_a_script_that_calls_its_agent_as_it_is_loaded():
     """Without a guard around the call the script is run again, so that the agent runs once and not twice."""
     write("agents.py", AGENTS.split("def main", maxsplit=1)[0] + '\nprint(plain("hello"))\n')
