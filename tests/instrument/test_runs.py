@@ -67,7 +67,7 @@ def test_an_agent_is_a_run_and_a_nested_agent_a_step_of_it(store: Path) -> None:
     assert said[names.CODE_FILE] == __file__
     assert said[names.PROCESS_ARGS] == sys.orig_argv[1:]
     assert Path(str(said[names.PROCESS_CWD])).is_dir()
-    assert codec.decode(str(said[names.RUN_INPUT])) == {"goal": "x", "steps": 3, "rest": {"z": (1, 2)}}
+    assert codec.decode(str(said[names.RUN_INPUT])) == {"goal": "x", "steps": 3, "z": (1, 2)}
     assert codec.decode(str(said[names.RUN_OUTPUT])) == {"goal": "x", "done": "X"}
     assert nested.attributes[names.RUN_ID] == said[names.RUN_ID] == root.trace_id
     assert names.PROCESS_ARGS not in nested.attributes
