@@ -30,6 +30,7 @@ _lock = threading.RLock()
 _root: Invocation | None = None
 _opening = False
 _exit_code: int | str | None = None
+_ended_by: BaseException | None = None
 _plain_exit: Any = None
 _serving: WeakSet[Any] = WeakSet()
 _tasks: WeakKeyDictionary[Any, Invocation] = WeakKeyDictionary()
@@ -57,6 +58,12 @@ def process_context() -> Context | None:
         return _root.context if _root else None
 
 
+def end_by(error: BaseException) -> None:
+    """The process's run ended by this, however the process exits."""
+    global _ended_by
+    _ended_by = error
+
+
 def install() -> None:
     """Remember how the process started; see how it exits."""
     global _plain_exit
@@ -68,16 +75,19 @@ def install() -> None:
 
 def uninstall() -> None:
     """End the process's run, as the process ended if this is its end."""
-    global _root, _plain_exit
+    global _root, _plain_exit, _ended_by
     if sys.exit is _exit:
         sys.exit = _plain_exit
     _plain_exit = None
     with _lock:
         ended, _root = _root, None
+        error, _ended_by = _ended_by, None
     if ended is None or ended.span.generation != tracing.generation:
         return
-    error = None
     with guard("ending the process's run", ended.span):
+        if error is not None:
+            ended.end(error=error)
+            return
         error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
         code = 0 if _exit_code is None else _exit_code if isinstance(_exit_code, int) else 1
         if _exit_code is not None or error is not None:

@@ -15,6 +15,7 @@ from opentelemetry import context as otel_context
 
 from spanreel.exceptions import Divergence, Signal, SpanreelError
 from spanreel.instrument import activate, invocation, process, recorder, responder, runs
+from spanreel.instrument.tracing import RUN_KEY
 from spanreel.location import announced_collector, resolve_store
 from spanreel.replay.backoff import no_backoff
 from spanreel.replay.match import MATCH, Matcher
@@ -171,6 +172,8 @@ class Execution:
         if self._run is None:
             self._find_run()
         signal = self._books.signal or self._unfinished(None if finished else error)
+        if signal is not None and self._run is None:
+            process.end_by(signal)
         ending = signal or error
         stack.__exit__(type(ending) if ending else None, ending, ending.__traceback__ if ending else None)
         recording = recorder.current()
@@ -199,9 +202,12 @@ class Execution:
         return Divergence(first.text(), first.as_dict()) if first and error is None else None
 
     def _find_run(self) -> None:
+        """The run that the agent opened, else the process's, even if nothing was asked for in it."""
         if self._books.run_id is None:
-            root = invocation.current_root() or (process._root.span if process._root else None)
-            self._books.run_id = root.run_id if root else None
+            root = invocation.current_root()
+            context = None if root else process.process_context()
+            run_id = root.run_id if root else context.get(RUN_KEY) if context else None
+            self._books.run_id = run_id if isinstance(run_id, str) else None
 
 
 def _refuse(

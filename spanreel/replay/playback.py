@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from opentelemetry import context as otel_context
+from opentelemetry import trace
 
 from spanreel.exceptions import Divergence, EffectDenied, Signal
+from spanreel.instrument import process
 from spanreel.instrument.responder import ModelAnswer, ModelRequest, ToolAnswer, ToolRequest
 from spanreel.instrument.tracing import RUN_KEY
 from spanreel.replay import divergence
@@ -131,8 +133,12 @@ class RecordedResponder:
             self.books.drift.append(hit.drift)
 
     def _note_run(self) -> None:
+        """The run that the call is in; a call outside of any opens the process's, even if it is not answered."""
         if self.books.run_id is None:
-            run_id = otel_context.get_value(RUN_KEY)
+            context = otel_context.get_current()
+            if not trace.get_current_span(context).get_span_context().is_valid:
+                context = process.process_context() or context
+            run_id = context.get(RUN_KEY)
             self.books.run_id = run_id if isinstance(run_id, str) else None
 
     def _at_cut(self, effect: ModelEffect, answer: Answer) -> Callable[[], None] | None:
