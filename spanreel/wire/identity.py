@@ -160,17 +160,6 @@ def history(value: Any) -> list[Any]:
     return []
 
 
-def message_digests(body: bytes, tier: Tier = STRUCTURAL) -> list[str]:
-    """One digest a message of the request's history, so that two requests can be told apart message by message."""
-    value = _parsed(body)
-    if value is ABSENT:
-        return []
-    try:
-        return [_digest(said) for said in history(tier.form(value))]
-    except RecursionError:
-        return []
-
-
 def first_difference(a: Any, b: Any) -> tuple[str, Any, Any] | None:
     """Where two JSON values first differ: JSON path, left, right (`ABSENT` for a side that has nothing there); None: nowhere.
 
@@ -241,10 +230,6 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return ABSENT
-
-
-def _digest(value: Any) -> str:
-    return hashlib.blake2b(canonical_json(value).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _step(key: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
 from spanreel.wire import lenient, recognise
+from spanreel.wire.content import content_id
 from spanreel.wire.conventions import vocabulary
 from spanreel.wire.conventions.history import History, as_bytes
 from spanreel.wire.conventions.values import count, parsed_fully, text
@@ -174,7 +174,7 @@ def _body_hash(attributes: Mapping[str, Any]) -> str | None:
     raw = as_bytes(body)
     if names.WIRE_REQUEST_BASE in attributes and count(attributes.get(names.HTTP_REQUEST_SIZE)) != len(raw):
         return None  # only the tail is here
-    return "sha256:" + hashlib.sha256(raw).hexdigest()
+    return content_id(raw)
 
 
 def _text(body: object) -> object:
