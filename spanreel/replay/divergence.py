@@ -16,7 +16,7 @@ from spanreel.instrument.responder import ModelRequest, ToolRequest
 from spanreel.replay.match import Consumed, Matcher, Miss
 from spanreel.replay.recording import Effect, ModelEffect, ToolEffect
 from spanreel.replay.timeline import Frozen
-from spanreel.replay.wording import marked, similarity, word_diff
+from spanreel.replay.wording import common_start, marked, similarity, word_diff
 from spanreel.wire import identity, recognise
 from spanreel.wire.content import canonical_json
 from spanreel.wire.lenient import parse
@@ -228,34 +228,42 @@ def _nearest(
 def _nearest_model(left: Sequence[ModelEffect], body: bytes) -> Nearest | None:
     asked = _form(body)
     digests = [canonical_json(one) for one in identity.history(asked)]
-    ranked: list[tuple[int, int, ModelEffect, list[Any]]] = []
+    ranked: list[tuple[int, int, ModelEffect, Any]] = []
     for effect in left:
-        said = identity.history(_form(effect.body))
-        equal = _equal_from_start([canonical_json(one) for one in said], digests)
-        ranked.append((equal, -abs(len(said) - len(digests)), effect, said))
+        form = _form(effect.body)
+        said = [canonical_json(one) for one in identity.history(form)]
+        ranked.append((common_start(said, digests), -abs(len(said) - len(digests)), effect, form))
     ranked.sort(key=lambda one: (-one[0], -one[1], one[2].index))
-    compared = [_compare_model(effect, body, equal) for equal, _, effect, _ in ranked[:_CANDIDATES]]
-    return max(compared, key=lambda one: one.score, default=None)
+    scored = [
+        (_score(form, asked, equal), equal, effect, form) for equal, _, effect, form in ranked[:_CANDIDATES]
+    ]
+    best = max(scored, key=lambda one: one[0], default=None)
+    if best is None:
+        return None
+    score, equal, effect, form = best
+    return _described(effect, form, asked, equal, round(score, 3))
 
 
-def _compare_model(effect: ModelEffect, body: bytes, equal: int) -> Nearest:
-    recorded, asked = _form(effect.body), _form(body)
+def _score(recorded: Any, asked: Any, equal: int) -> float:
+    """See `Nearest.score`; `equal` is how many messages both begin with."""
     was, now = identity.history(recorded), identity.history(asked)
-    found = identity.first_difference(recorded, asked)
     longest = max(len(was), len(now))
     if equal < longest:
-        before, after = _text(was, equal), _text(now, equal)
-        alike = similarity(before, after)
-        words = marked(word_diff(before, after))
-        role = _role(now, equal) or _role(was, equal)
-        score, message = (equal + alike) / longest, equal
-    else:
-        words, role, message = None, None, None
-        score = 1.0 if found is None else 0.95
-        if found:
-            words = marked(word_diff(_plain(found[1]), _plain(found[2])))
+        return (equal + similarity(_text(was, equal), _text(now, equal))) / longest
+    return 1.0 if identity.first_difference(recorded, asked) is None else 0.95
+
+
+def _described(effect: ModelEffect, recorded: Any, asked: Any, equal: int, score: float) -> Nearest:
+    was, now = identity.history(recorded), identity.history(asked)
+    found = identity.first_difference(recorded, asked)
+    words, role, message = None, None, None
+    if equal < max(len(was), len(now)):
+        words = marked(word_diff(_text(was, equal), _text(now, equal)))
+        role, message = _role(now, equal) or _role(was, equal), equal
+    elif found:
+        words = marked(word_diff(_plain(found[1]), _plain(found[2])))
     return Nearest(
-        step=effect.number, span_id=effect.span_id, title=effect.title, score=round(score, 3),
+        step=effect.number, span_id=effect.span_id, title=effect.title, score=score,
         path=_path(recorded, asked, message) or (found[0] if found else None),
         recorded=_brief(found[1]) if found else None, asked=_brief(found[2]) if found else None,
         message=message, role=role, words=words,
@@ -298,15 +306,6 @@ def _compare_tool(effect: ToolEffect, request: ToolRequest, arguments: Any) -> N
 def _form(body: bytes) -> Any:
     value = parse(body)
     return identity.canonical(value) if isinstance(value, dict) else {}
-
-
-def _equal_from_start(was: Sequence[str], now: Sequence[str]) -> int:
-    count = 0
-    for left, right in zip(was, now, strict=False):
-        if left != right:
-            break
-        count += 1
-    return count
 
 
 def _text(messages: Sequence[Any], place: int) -> str:
