@@ -19,6 +19,7 @@ from spanreel.replay.timeline import Frozen
 from spanreel.replay.wording import common_start, marked, similarity, word_diff
 from spanreel.wire import identity, recognise
 from spanreel.wire.content import canonical_json
+from spanreel.wire.differences import first_difference
 from spanreel.wire.lenient import parse
 
 _CANDIDATES = 8
@@ -250,12 +251,12 @@ def _score(recorded: Any, asked: Any, equal: int) -> float:
     longest = max(len(was), len(now))
     if equal < longest:
         return (equal + similarity(_text(was, equal), _text(now, equal))) / longest
-    return 1.0 if identity.first_difference(recorded, asked) is None else 0.95
+    return 1.0 if first_difference(recorded, asked) is None else 0.95
 
 
 def _described(effect: ModelEffect, recorded: Any, asked: Any, equal: int, score: float) -> Nearest:
     was, now = identity.history(recorded), identity.history(asked)
-    found = identity.first_difference(recorded, asked)
+    found = first_difference(recorded, asked)
     words, role, message = None, None, None
     if equal < max(len(was), len(now)):
         words = marked(word_diff(_text(was, equal), _text(now, equal)))
@@ -278,7 +279,7 @@ def _path(recorded: Any, asked: Any, message: int | None) -> str | None:
     key = next((one for one in ("messages", "input", "contents") if one in {**recorded, **asked}), "messages")
     if message >= len(was) or message >= len(now):
         return f"$.{key}[{message}]"
-    found = identity.first_difference(was[message], now[message])
+    found = first_difference(was[message], now[message])
     return f"$.{key}[{message}]{found[0][1:]}" if found else None
 
 
@@ -292,7 +293,7 @@ def _compare_tool(effect: ToolEffect, request: ToolRequest, arguments: Any) -> N
     same_name = effect.name == request.name
     score = (0.5 if same_name else 0.0) + 0.4 * similarity(was, now)
     score += 0.1 if request.call_id and request.call_id == effect.call_id else 0.0
-    found = identity.first_difference(
+    found = first_difference(
         {"name": effect.name, "arguments": effect.arguments}, {"name": request.name, "arguments": arguments}
     )
     return Nearest(

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spanreel.cli.schemas import json_schema
 from spanreel.collector import files
 from spanreel.replay.build import build
 from spanreel.replay.compare import compare
 from spanreel.replay.load import summary
 from spanreel.replay.report.html import replay_html
 from spanreel.replay.report.text import step_line
-from spanreel.replay.schemas import json_schema
 from spanreel.replay.timeline import Replay
 from spanreel.wire import conventions
 from spanreel.wire.grouping import group

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanreel.wire.content import canonical_json, content_id
+from spanreel.wire.differences import first_difference
 from spanreel.wire.identity import (
     ABSENT,
     TIERS,
     canonical,
     exact,
-    first_difference,
     history,
     identities,
     structural,
