@@ -83,7 +83,7 @@ def test_every_recorded_file_of_other_emitters_is_read(shared: Path) -> None:
     assert seen > 100
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(SPANS | CALLS)
 def test_any_attributes_make_a_view(told: list[tuple[str, dict[str, Any]]]) -> None:
     """Whatever an emitter wrote under the names we read, nothing raises and the printed form fits its schema."""
