@@ -254,7 +254,11 @@ def _frameworks() -> Iterator[Check]:
         return
     for name in installed:
         package = f"{FRAMEWORKS[name]} {metadata.version(FRAMEWORKS[name])}"
-        lacking = {one["target"]: one["state"] for one in probed if one["framework"] == name and one["state"] != "found"}
+        lacking = {
+            one["target"]: one["state"]
+            for one in probed
+            if one["framework"] == name and one["state"] != "found"
+        }
         if not lacking:
             yield Check(name="tap", state="ok", found=f"{package}: tools and runs can be tapped")
         elif set(lacking.values()) == {"missing"}:
@@ -277,7 +281,7 @@ def _frameworks() -> Iterator[Check]:
 def _probed(frameworks: list[str]) -> list[Probed]:
     """In a process of its own: doctor itself loads no framework. What stands in this folder is not what is installed."""
     line = [sys.executable, "-P", "-m", PROBE, *frameworks]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=IMPORTS, check=True)  # noqa: S603 - ours
+    done = subprocess.run(line, capture_output=True, text=True, timeout=IMPORTS, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -60,7 +60,9 @@ def rebound(
         if others and options is not None:
             named[options] = {**named.get(options, {}), **others}
         named.update(_before_rest(wanted, named))
-        bound = inspect.BoundArguments(signature, OrderedDict(named))  # puts them in the order of the parameters
+        bound = inspect.BoundArguments(
+            signature, OrderedDict(named)
+        )  # puts them in the order of the parameters
         signature.bind(*bound.args, **bound.kwargs)
     except (TypeError, ValueError) as error:
         raise _changed(function, f"cannot be called like that any more: {error}") from error

@@ -43,7 +43,9 @@ def call(function: str, file: str | None, inputs: str) -> Any:
     try:
         args, kwargs = rebound(found, given if isinstance(given, dict) else {})
     except NotReplayable as error:
-        raise SpanreelError(f"{function} cannot be called as it was recorded: {error.args[0]}", REMEDY) from error
+        raise SpanreelError(
+            f"{function} cannot be called as it was recorded: {error.args[0]}", REMEDY
+        ) from error
     return _finished(found(*args, **kwargs))
 
 

@@ -213,7 +213,9 @@ def _status(root: Record, records: Sequence[Record], steps: Sequence[Step]) -> s
     )
     if told:
         return told
-    if any(record.outcome == "diverged" for record in records):  # seen when the root had ended, or in spite of it
+    if any(
+        record.outcome == "diverged" for record in records
+    ):  # seen when the root had ended, or in spite of it
         return "diverged"
     if any(record.kind == "approval" and record.outcome == "pending" for record in records):
         return "paused"
