@@ -152,7 +152,11 @@ def _spool(store: Path) -> Iterator[Check]:
     for path in pending:
         content = path.read_bytes()
         size += len(content)
-        torn += frames(content).torn_bytes
+        found = frames(content)
+        while found.more:
+            torn += found.torn_bytes
+            found = frames(content, found.next_offset)
+        torn += found.torn_bytes
     if torn:
         yield Check(
             name="spool",

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from spanreel.exceptions import SpanreelError
-from spanreel.instrument import frameworks, guard, process, recorder, runs, settings, taps, threads, tracing
+from spanreel.instrument import frameworks, guard, misses, process, recorder, runs, settings, taps, threads, tracing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -43,6 +43,7 @@ class Instrumentation:
                 return
             _active = None
             taps.remove()
+            misses.remove()
             frameworks.uninstall()
             threads.uninstall()
             runs.uninstall()
@@ -143,6 +144,7 @@ def _switch_on(asked: settings.Settings) -> Instrumentation:
     guard.reports_to(recording.fault)
     _hook_process()
     taps.install()
+    misses.install()
     frameworks.install()
     threads.install()
     runs.install()

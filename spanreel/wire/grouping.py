@@ -48,6 +48,8 @@ class Run:
     usage, cost: summed over model calls only, each once; cost in USD as a decimal string, None where none is known.
     incomplete: what the recording says it lacks, each reason once.
     open: the root has not ended (it runs still, or it died).
+    model_calls, tool_calls: how many of the steps are such.
+    uncosted: how many model calls used tokens, but nobody said what they cost.
     segment: the `spanreel.run.id` that ties the segments of a resumed run, and that names it as an alias.
     """
 
@@ -69,6 +71,9 @@ class Run:
     incomplete: tuple[str, ...] = ()
     open: bool = False
     segment: str | None = None
+    model_calls: int = 0
+    tool_calls: int = 0
+    uncosted: int = 0
 
     @property
     def alias(self) -> str | None:
@@ -204,6 +209,9 @@ def _run(run_id: str, root: Record, records: Sequence[Record], trace: _Trace) ->
         incomplete=tuple(dict.fromkeys(record.incomplete for record in records if record.incomplete)),
         open=root.open,
         segment=root.run_id or _first(records, "run_id"),
+        model_calls=len(models),
+        tool_calls=sum(step.record.kind == "tool" for step in steps),
+        uncosted=sum(_amount(model.cost) is None for model in models if model.usage),
     )
 
 
@@ -258,10 +266,14 @@ def _first(records: Iterable[Record], name: str) -> str | None:
 def _cost(models: Iterable[Record]) -> str | None:
     total: Decimal | None = None
     for model in models:
-        try:
-            cost = Decimal(model.cost or "NaN")
-        except InvalidOperation:
-            continue
-        if cost.is_finite():
+        if (cost := _amount(model.cost)) is not None:
             total = cost if total is None else total + cost
     return None if total is None else format(total, "f")
+
+
+def _amount(cost: str | None) -> Decimal | None:
+    try:
+        amount = Decimal(cost or "NaN")
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None

@@ -14,6 +14,7 @@ from spanreel.wire import attributes as names
 from spanreel.wire import errors, lenient, messages
 from spanreel.wire.dialect import Call, Reply
 from spanreel.wire.framing import sse
+from spanreel.wire.history import told
 from spanreel.wire.lenient import first_count, mapping, objects
 from spanreel.wire.records import Content, Message, Part
 from spanreel.wire.usage import Usage
@@ -61,9 +62,7 @@ class AnthropicMessages:
             finish_reasons=(reason,) if reason else (),
             content=Content(
                 system=_blocks(request["system"]) if request.get("system") is not None else None,
-                input=[_message(said) for said in objects(request.get("messages"))]
-                if "messages" in request
-                else None,
+                input=told(request["messages"], _say) if "messages" in request else None,
                 output=[messages.message("assistant", _blocks(answer["content"]), reason)]
                 if "content" in answer
                 else None,
@@ -200,6 +199,11 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     }
     made["parameters"] = tool.get("input_schema")
     return messages.extended(made, tool, {"input_schema"})
+
+
+def _say(found: list[Message], said: Any) -> None:
+    if isinstance(said, dict):
+        found.append(_message(said))
 
 
 def _message(said: Mapping[str, Any]) -> Message:

@@ -13,6 +13,7 @@ from spanreel.wire import attributes as names
 from spanreel.wire import errors, lenient, messages
 from spanreel.wire.dialect import Call, Reply
 from spanreel.wire.framing import sse
+from spanreel.wire.history import told
 from spanreel.wire.lenient import first_count, mapping, objects
 from spanreel.wire.records import Content, Message, Part
 from spanreel.wire.usage import Usage
@@ -74,9 +75,7 @@ class OpenAIChat:
             usage=_usage(answer),
             finish_reasons=reasons,
             content=Content(
-                input=[_message(said) for said in objects(request.get("messages"))]
-                if "messages" in request
-                else None,
+                input=told(request["messages"], _say) if "messages" in request else None,
                 output=[_output(choice) for choice in choices] if choices else None,
                 tools=_tools(request),
                 parameters=_parameters(request),
@@ -176,6 +175,11 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
 def _output(choice: Mapping[str, Any]) -> Message:
     said = mapping(choice.get("message"))
     return _message({"role": "assistant", **said}, lenient.text(choice.get("finish_reason")))
+
+
+def _say(found: list[Message], said: Any) -> None:
+    if isinstance(said, dict):
+        found.append(_message(said))
 
 
 def _message(said: Mapping[str, Any], finish_reason: str | None = None) -> Message:

@@ -13,6 +13,7 @@ from spanreel.wire import attributes as names
 from spanreel.wire import errors, lenient, messages
 from spanreel.wire.dialect import Call, Reply
 from spanreel.wire.framing import sse
+from spanreel.wire.history import told
 from spanreel.wire.lenient import first_count, mapping, objects
 from spanreel.wire.records import Content, Message, Part
 from spanreel.wire.usage import Usage
@@ -214,14 +215,15 @@ def _conversation(value: Any) -> list[Message]:
     """Messages of the input; what the assistant did in one turn (thoughts, calls, words) is one message, as in a reply."""
     if not isinstance(value, list):
         return [messages.message("user", [messages.generic(value)])]
-    found: list[Message] = []
-    for item in value:
-        role, parts = _item(item)
-        if role == "assistant" and found and found[-1]["role"] == "assistant":
-            found[-1]["parts"] += parts
-        else:
-            found.append(messages.message(role, parts))
-    return found
+    return told(value, _say)
+
+
+def _say(found: list[Message], item: Any) -> None:
+    role, parts = _item(item)
+    if role == "assistant" and found and found[-1]["role"] == "assistant":
+        found[-1]["parts"] += parts
+    else:
+        found.append(messages.message(role, parts))
 
 
 def _item(item: Any) -> tuple[str, list[Part]]:
