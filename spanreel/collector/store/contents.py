@@ -51,7 +51,9 @@ ROLES: Final = {
 _BODIES: Final = (5, 6)
 _FINISH: Final = re.compile(r',\s*"finish_reason"\s*:\s*"[^"\\]*"|"finish_reason"\s*:\s*"[^"\\]*"\s*,\s*')
 _RAW: Final = json.JSONDecoder().raw_decode
-_FIND: Final = "SELECT id FROM content WHERE substr(hash, 1, 8) = ? AND hash = ?"  # as the index content_hash has it
+_FIND: Final = (
+    "SELECT id FROM content WHERE substr(hash, 1, 8) = ? AND hash = ?"  # as the index content_hash has it
+)
 _IDS_KEPT: Final = 200_000
 _LOADED_AT_ONCE: Final = 20_000
 
