@@ -83,8 +83,7 @@ def _before_rest(parameters: Mapping[str, inspect.Parameter], given: Mapping[str
 
 def _options(parameters: Mapping[str, inspect.Parameter]) -> str | None:
     """The name of `**options`, if the function takes any keyword."""
-    last = list(parameters.values())[-1] if parameters else None
-    return last.name if last is not None and last.kind is last.VAR_KEYWORD else None
+    return next((one.name for one in parameters.values() if one.kind is one.VAR_KEYWORD), None)
 
 
 def _needed(parameter: inspect.Parameter) -> bool:
