@@ -383,6 +383,17 @@ def test_an_interrupt_reaches_the_program(tmp_path):
         assert parent.wait(20) == 9
 
 
+def test_a_tool_that_was_stopped_in_the_middle_is_in_doubt():
+    """Nobody knows what Ctrl-C left behind: the tool is named, and is neither run nor answered."""
+    pay = "import spanreel\nsaid('one')\n@spanreel.tool\ndef pay():\n    raise KeyboardInterrupt\npay()"
+    write("agent.py", pay)
+    record(sys.executable, "agent.py", code=130)
+    assert load("last").status == "cancelled"
+    found = verdict(replay()).first_divergence
+    assert found is not None
+    assert (found.kind, found.step, found.asked.title) == ("in_doubt", 2, "tool pay")
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
