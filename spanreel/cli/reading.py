@@ -32,27 +32,26 @@ def runs(
         spanreel runs --json
     """
     from spanreel.location import resolve_store
-    from spanreel.replay.load import summaries
+    from spanreel.replay.load import listing
     from spanreel.replay.timeline import RunList
 
     _known_status(status)
-    everything = summaries(store)
-    chosen = [run for run in everything if status in (None, run.status)]
+    found = listing(store, status, limit)
     if json:
-        say_json(RunList(runs=chosen[:limit]).to_json(indent=2))
+        say_json(RunList(runs=found.runs).to_json(indent=2))
         return
-    if not everything:
+    if not found.ids:
         say(f"no runs yet in {resolve_store(store)}; record one: spanreel run -- python your_agent.py")
         return
-    if not chosen:
-        say(f"none of {len(everything)} runs has the status {status}")
+    if not found.runs:
+        say(f"none of {len(found.ids)} runs has the status {status}")
         return
     from spanreel.cli.render.runs import table
     from spanreel.cli.words import short_ids
 
-    draw(table(chosen[:limit], short_ids([run.run_id for run in everything]), console().width))
-    if len(chosen) > limit:
-        note(f"{len(chosen) - limit} more: spanreel runs --limit {len(chosen)}")
+    draw(table(found.runs, short_ids(found.ids), console().width))
+    if found.fitting > limit:
+        note(f"{found.fitting - limit} more: spanreel runs --limit {found.fitting}")
 
 
 def _known_status(status: str | None) -> None:

@@ -100,7 +100,33 @@ def _mirrored(matches: Matches) -> Matches:
 
 def _matches(left: Sequence[Comparable], right: Sequence[Comparable]) -> tuple[Matches, Matches]:
     kept = list(_aligned(left, right, 0, 0))
+    loose = _loose(left, right, kept)
+    kept = [pair for pair in kept if pair not in loose]
     return kept, _moved(left, right, kept)
+
+
+def _loose(left: Sequence[Comparable], right: Sequence[Comparable], kept: Matches) -> set[tuple[int, int]]:
+    """Changed pairs of which a step has its equal elsewhere: calls that ran in another order are moved, not changed."""
+    changed = [(at, to) for at, to in kept if left[at].key != right[to].key]
+    if not changed:
+        return set()
+    paired, here, there = ({at for at, _ in kept}, {at for at, _ in changed}, {to for _, to in changed})
+    reached = {to for _, to in kept}
+    over = Counter(step.key for at, step in enumerate(left) if at not in paired)
+    under = Counter(step.key for to, step in enumerate(right) if to not in reached)
+    ours = over + Counter(left[at].key for at in here)
+    theirs = under + Counter(right[to].key for to in there)
+    both = ours & theirs
+    wanted, sought = both - over, both - under
+    loose: set[tuple[int, int]] = set()
+    for at, to in changed:
+        if wanted[left[at].key] > 0:
+            wanted[left[at].key] -= 1
+            loose.add((at, to))
+        if sought[right[to].key] > 0:
+            sought[right[to].key] -= 1
+            loose.add((at, to))
+    return loose
 
 
 def _in_order(
@@ -149,19 +175,19 @@ def _pair(
 
 def _moved(left: Sequence[Comparable], right: Sequence[Comparable], kept: Matches) -> Matches:
     """Of the steps left over: those that are equal on both sides, then those that asked the same."""
-    here = [index for index in range(len(left)) if index not in {at for at, _ in kept}]
-    there = [index for index in range(len(right)) if index not in {to for _, to in kept}]
+    sources, targets = {at for at, _ in kept}, {to for _, to in kept}
     found: Matches = []
     for name in ("key", "request_key"):
         waiting: dict[str, deque[int]] = defaultdict(deque)
-        for index in there:
-            waiting[getattr(right[index], name)].append(index)
-        for index in list(here):
-            if places := waiting.get(getattr(left[index], name)):
+        for to, step in enumerate(right):
+            if to not in targets:
+                waiting[getattr(step, name)].append(to)
+        for at, step in enumerate(left):
+            if at not in sources and (places := waiting.get(getattr(step, name))):
                 to = places.popleft()
-                found.append((index, to))
-                here.remove(index)
-                there.remove(to)
+                found.append((at, to))
+                sources.add(at)
+                targets.add(to)
     return found
 
 

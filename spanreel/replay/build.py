@@ -6,6 +6,7 @@ Tool calls that only the model's messages tell of are listed without a number.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -26,6 +27,7 @@ from spanreel.replay.timeline import (
     ToolCallRecord,
 )
 from spanreel.wire import conventions
+from spanreel.wire.conventions.history import History
 from spanreel.wire.records import Content, Record
 from spanreel.wire.steps import MODEL_KINDS, failed
 
@@ -65,6 +67,7 @@ class _Draft:
 class _Builder:
     def __init__(self, run: Run, spans: Sequence[Span], price: Price | None) -> None:
         self.run, self.price = run, price
+        self.history = History()
         self.spans = {span.span_id: span for span in spans if span.trace_id == run.trace_id}
         self.records = {record.span_id: record for record in run.records}
         self.step_of = {
@@ -83,13 +86,13 @@ class _Builder:
         run = self.run
         steps = [self._step(draft) for draft in self.drafts]
         main = self._main()
-        facts = run_facts(run, self.spans, conventions.content)
+        facts = run_facts(run, self.spans, self._read)
         answer = conversation.text(main.content.output) if main else None
         return Replay(
             run_id=run.run_id,
             session_id=run.session,
             trace_id=run.trace_id,
-            alias=run.segment,
+            alias=run.alias,
             agent_name=run.agent_name,
             model=run.model,
             status=cast("Status", run.status),
@@ -150,7 +153,7 @@ class _Builder:
         told: list[Content] = []
         for span_id in order:
             if span := self.spans.get(span_id):
-                told.append(conventions.content(span, self.records.get(span_id)))
+                told.append(self._read(span, self.records.get(span_id)))
                 if told[-1].input is not None and told[-1].output is not None:
                     break
         return told[0] if len(told) == 1 else conventions.union(told)
@@ -232,15 +235,15 @@ class _Builder:
     def _tool_calls(self, steps: Sequence[ReplayStep]) -> list[ToolCallRecord]:
         """In the order of the steps; a call without a span follows the model call that asked for it."""
         numbers = {draft.step.number: position for position, draft in enumerate(self.models)}
+        untapped: defaultdict[int, list[ToolCallRecord]] = defaultdict(list)
+        for request in self.traffic.untapped:
+            untapped[request.position].append(_untapped(request))
         calls: list[ToolCallRecord] = []
         for step in steps:
             if step.tool:
                 calls.append(step.tool)
             elif step.number in numbers:
-                asked = numbers[step.number]
-                calls += [
-                    _untapped(request) for request in self.traffic.untapped if request.position == asked
-                ]
+                calls += untapped.get(numbers[step.number], ())
         return calls
 
     def _main(self) -> _Draft | None:
@@ -280,7 +283,10 @@ class _Builder:
 
     def _of(self, record: Record) -> Content:
         span = self.spans.get(record.span_id)
-        return conventions.content(span, record) if span else Content()
+        return self._read(span, record) if span else Content()
+
+    def _read(self, span: Span, record: Record | None) -> Content:
+        return conventions.content(span, record, self.history)
 
     def _warnings(self, steps: Sequence[ReplayStep]) -> list[str]:
         found = [f"capture incomplete: {reason}" for reason in self.run.incomplete]

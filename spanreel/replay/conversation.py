@@ -9,7 +9,9 @@ import json
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from itertools import dropwhile, takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from spanreel.replay.wording import common_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,15 +38,18 @@ class Addition:
 
 def additions(contents: Sequence[Content]) -> Iterator[Addition]:
     """Each request as what it adds to the recent request that it continues best."""
-    recent: deque[tuple[int, list[str]]] = deque(maxlen=RECENT)
+    recent: deque[tuple[int, list[int]]] = deque(maxlen=RECENT)
+    numbers = _Numbers()
     for position, content in enumerate(contents):
         if content.input is None:
             yield Addition(None, 0, None)
             continue
-        keys = [_key(message) for message in content.input]
+        keys = numbers.of(content.input)
         base, shared = None, 0
         for candidate, earlier in reversed(recent):
-            length = _common(earlier, keys)
+            if earlier[shared : shared + 1] != keys[shared : shared + 1]:
+                continue  # it has no more in common than the best so far
+            length = common_start(earlier, keys)
             if length > shared:
                 base, shared = candidate, length
         recent.append((position, keys))
@@ -204,14 +209,25 @@ def _identity(part: Part) -> str | None:
     return identity if isinstance(identity, str) and identity else None
 
 
-def _key(message: Message) -> str:
-    return json.dumps(message, sort_keys=True, default=repr)
+class _Numbers:
+    """Numbers for messages: equal messages have the same one. It holds the messages, so that none takes another's place."""
 
+    def __init__(self) -> None:
+        self._by_text: dict[str, int] = {}
+        self._by_identity: dict[int, int] = {}
+        self._held: list[Message] = []
 
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    length = 0
-    for left, right in zip(one, other, strict=False):
-        if left != right:
-            break
-        length += 1
-    return length
+    def of(self, messages: list[Message]) -> list[int]:
+        known = list(map(self._by_identity.get, map(id, messages)))
+        start = known.index(None) if None in known else len(known)
+        fresh = (self._number(message) for message in messages[start:])
+        return [*cast("list[int]", known[:start]), *fresh]
+
+    def _number(self, message: Message) -> int:
+        number = self._by_identity.get(id(message))
+        if number is None:
+            text = json.dumps(message, sort_keys=True, default=repr)
+            number = self._by_text.setdefault(text, len(self._by_text))
+            self._by_identity[id(message)] = number
+            self._held.append(message)
+        return number

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from itertools import islice
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from spanreel.exceptions import AmbiguousRun, BadInput, UnknownRun
 from spanreel.location import resolve_store
+from spanreel.replay import files
 from spanreel.replay.build import build
-from spanreel.replay.compare import ReplayComparison, compare
 from spanreel.replay.moments import milliseconds, timestamp
-from spanreel.replay.pricing import price, reported, total
-from spanreel.replay.sources import wire_spans
+from spanreel.replay.pricing import price, pricing_available, reported, total
 from spanreel.replay.timeline import Replay, ReplayTokens, RunSummary, Status
-from spanreel.wire import conventions
-from spanreel.wire.grouping import Run, group
 from spanreel.wire.steps import MODEL_KINDS
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
 
+    from spanreel.replay.compare import ReplayComparison
+    from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
-
-
-# As in a store: `Reader.resolve` is its twin for runs that lie in one.
-_LAST = re.compile(r"last(?:~(\d{1,9})|:(\w+))?", re.ASCII)
-_FAILED = ("error", "diverged", "incomplete")
 
 
 def load(run: str = "last", store: str | os.PathLike[str] | None = None) -> Replay:
@@ -50,7 +41,7 @@ def load(run: str = "last", store: str | os.PathLike[str] | None = None) -> Repl
 
 
 def summaries(store: str | os.PathLike[str] | None = None, limit: int | None = None) -> list[RunSummary]:
-    """The runs of a store, newest first, at most `limit` of them: each costs a look at its steps.
+    """The runs of a store, newest first, at most `limit` of them: one that has to be priced costs a look at its steps.
 
     Raises:
         StoreError: the store cannot be read.
@@ -58,16 +49,43 @@ def summaries(store: str | os.PathLike[str] | None = None, limit: int | None = N
     from spanreel.collector.store import open_reader
 
     with open_reader(resolve_store(store)) as reader:
-        return [summary(run) for run in islice(reader.runs(), limit)]
+        return [summary(run) for run in reader.runs()[:limit]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A part of the runs of a store, newest first.
+
+    runs: those that were asked for; fitting: how many there would be without the limit; ids: of every run in the store.
+    """
+
+    runs: list[RunSummary]
+    fitting: int
+    ids: list[str]
+
+
+def listing(
+    store: str | os.PathLike[str] | None = None, status: str | None = None, limit: int | None = None
+) -> Listing:
+    """The newest runs of a store, of one status or of any; only those that are listed are priced.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    from spanreel.collector.store import open_reader
+
+    with open_reader(resolve_store(store)) as reader:
+        runs = reader.runs()
+        fitting = [run for run in runs if status in (None, run.status)]
+        return Listing([summary(run) for run in fitting[:limit]], len(fitting), [run.run_id for run in runs])
 
 
 def summary(run: Run) -> RunSummary:
-    """A run as one line of a list. No content is read for it."""
-    models = [step.record for step in run.steps if step.record.kind in MODEL_KINDS]
+    """A run as one line of a list. No content is read for it, and its steps only if they have to be priced."""
     return RunSummary(
         run_id=run.run_id,
         trace_id=run.trace_id,
-        alias=run.segment,
+        alias=run.alias,
         session_id=run.session,
         agent_name=run.agent_name,
         status=cast("Status", run.status),
@@ -76,14 +94,21 @@ def summary(run: Run) -> RunSummary:
         ended_at=None if run.open else timestamp(run.ended_ns),
         duration=None if run.open else milliseconds(run.started_ns, run.ended_ns),
         tokens=ReplayTokens.of(run.usage),
-        cost=total([reported(record.cost) or price(record) for record in models]),
+        cost=_cost(run),
         steps=len(run.steps),
-        model_calls=len(models),
-        tool_calls=sum(step.record.kind == "tool" for step in run.steps),
+        model_calls=run.model_calls,
+        tool_calls=run.tool_calls,
         error=run.error,
         source_run_id=run.root.source_run_id,
         warnings=[f"capture incomplete: {reason}" for reason in run.incomplete],
     )
+
+
+def _cost(run: Run) -> str | None:
+    if not run.uncosted or not pricing_available():
+        return reported(run.cost)
+    models = [step.record for step in run.steps if step.record.kind in MODEL_KINDS]
+    return total([reported(record.cost) or price(record) for record in models])
 
 
 def from_file(path: str | os.PathLike[str], run_id: str | None = None) -> Replay:
@@ -98,14 +123,13 @@ def from_file(path: str | os.PathLike[str], run_id: str | None = None) -> Replay
         UnknownRun, AmbiguousRun: the file holds no such run, or the prefix fits several.
         BadInput: the file cannot be read; names the line.
     """
-    from spanreel.collector import files
-
-    spans = [span for batch in files.read(Path(path)) for span in batch]
-    return _of_spans(spans, run_id, str(path))
+    return _of_spans(files.read(path), run_id, str(path))
 
 
 def from_spans(spans: Iterable[Any], run_id: str | None = None) -> Replay:
     """A run out of spans in memory; see `Replay.from_spans`."""
+    from spanreel.replay.sources import wire_spans
+
     return _of_spans(wire_spans(spans), run_id, "the list of spans")
 
 
@@ -119,58 +143,23 @@ def diff(
     Raises:
         UnknownRun, AmbiguousRun, BadInput, StoreError: as `load` and `from_file`.
     """
+    from spanreel.replay.compare import compare
+
     return compare(_replay(a, store), _replay(b, store))
 
 
 def _replay(named: Replay | str | os.PathLike[str], store: str | os.PathLike[str] | None) -> Replay:
     if isinstance(named, Replay):
         return named
-    if not isinstance(named, str):
-        return from_file(named)
-    path, _, run = named.rpartition("#")
-    if path and Path(path).is_file():
-        return from_file(path, run)
-    return from_file(named) if Path(named).is_file() else load(named, store)
+    path, run = files.file_of(named)
+    return load(str(named), store) if path is None else from_file(path, run)
 
 
 def _of_spans(spans: Sequence[Span], run_id: str | None, where: str) -> Replay:
-    runs = group(conventions.read(span) for span in spans)[::-1]
-    run = pick(runs, run_id or "last", where)
+    runs = files.runs_of(spans)
+    run = files.pick(runs, run_id or None, where)
     replay = build(run, spans, price)
     if run_id is not None or len(runs) == 1:
         return replay
     warning = f"{where} holds {len(runs)} runs; this is the last one: name another by its id"
     return replay.model_copy(update={"warnings": [*replay.warnings, warning]})
-
-
-def pick(runs: Sequence[Run], name: str, where: str) -> Run:
-    """The run that a name means.
-
-    Args:
-        runs: newest first.
-        name: an id, a unique prefix, an alias, `last`, `last~1`, `last:failed`.
-        where: what holds them, for the error's words.
-
-    Raises:
-        UnknownRun: none is named so.
-        AmbiguousRun: the prefix fits several.
-        BadInput: there are no runs at all.
-    """
-    if not runs:
-        raise BadInput(f"{where} holds no spans", "give a file that `spanreel import` reads")
-    if found := _LAST.fullmatch(name):
-        back, state = found.groups()
-        wanted = _FAILED if state == "failed" else (state,)
-        chosen = [run for run in runs if run.status in wanted] if state else list(runs)
-        chosen = chosen[int(back or 0) :][:1]
-    else:
-        chosen = [run for run in runs if name == run.run_id] or [run for run in runs if name == run.segment][
-            :1
-        ]
-        chosen = chosen or [run for run in runs if name and run.run_id.startswith(name.lower())]
-    ids = ", ".join(run.run_id for run in (chosen or runs)[:3])
-    if not chosen:
-        raise UnknownRun(f"{where} holds no run {name!r}", f"it holds {len(runs)}, the last ones are {ids}")
-    if len(chosen) > 1:
-        raise AmbiguousRun(f"{len(chosen)} runs in {where} begin with {name!r}: {ids}", "give more of the id")
-    return chosen[0]

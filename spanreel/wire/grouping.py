@@ -48,6 +48,8 @@ class Run:
     usage, cost: summed over model calls only, each once; cost in USD as a decimal string, None where none is known.
     incomplete: what the recording says it lacks, each reason once.
     open: the root has not ended (it runs still, or it died).
+    model_calls, tool_calls: how many of the steps are such.
+    uncosted: how many model calls used tokens, but nobody said what they cost.
     segment: the `spanreel.run.id` that ties the segments of a resumed run, and that names it as an alias.
     """
 
@@ -69,6 +71,14 @@ class Run:
     incomplete: tuple[str, ...] = ()
     open: bool = False
     segment: str | None = None
+    model_calls: int = 0
+    tool_calls: int = 0
+    uncosted: int = 0
+
+    @property
+    def alias(self) -> str | None:
+        """The name that somebody gave it; None where it only has the id that every run has."""
+        return self.segment if self.segment not in (self.run_id, self.trace_id) else None
 
 
 @dataclass(slots=True)
@@ -94,7 +104,8 @@ def group(records: Iterable[Record]) -> list[Run]:
     where the model or tool span above it goes, else to the last outermost span that started before it, else to the
     first. With none, the trace is the run.
 
-    Status: what the root's outcome says (cancelled, paused, diverged), or the exception that ended it; a pending
+    Status: what the root's outcome says (cancelled, paused, diverged), or the exception that ended it; `diverged` where
+    any span of it says so; a pending
     approval is `paused`; an open root is `incomplete`; a failed root is `error`. A trace without an agent span is
     `incomplete` while one of its calls is open, `error` if its first span or its last step failed, else `completed`.
     """
@@ -198,6 +209,9 @@ def _run(run_id: str, root: Record, records: Sequence[Record], trace: _Trace) ->
         incomplete=tuple(dict.fromkeys(record.incomplete for record in records if record.incomplete)),
         open=root.open,
         segment=root.run_id or _first(records, "run_id"),
+        model_calls=len(models),
+        tool_calls=sum(step.record.kind == "tool" for step in steps),
+        uncosted=sum(_amount(model.cost) is None for model in models if model.usage),
     )
 
 
@@ -207,6 +221,10 @@ def _status(root: Record, records: Sequence[Record], steps: Sequence[Step]) -> s
     )
     if told:
         return told
+    if any(
+        record.outcome == "diverged" for record in records
+    ):  # seen when the root had ended, or in spite of it
+        return "diverged"
     if any(record.kind == "approval" and record.outcome == "pending" for record in records):
         return "paused"
     if root.open:
@@ -248,10 +266,14 @@ def _first(records: Iterable[Record], name: str) -> str | None:
 def _cost(models: Iterable[Record]) -> str | None:
     total: Decimal | None = None
     for model in models:
-        try:
-            cost = Decimal(model.cost or "NaN")
-        except InvalidOperation:
-            continue
-        if cost.is_finite():
+        if (cost := _amount(model.cost)) is not None:
             total = cost if total is None else total + cost
     return None if total is None else format(total, "f")
+
+
+def _amount(cost: str | None) -> Decimal | None:
+    try:
+        amount = Decimal(cost or "NaN")
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None

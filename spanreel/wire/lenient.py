@@ -22,11 +22,19 @@ def parse(data: bytes | str) -> Any:
     """The JSON value, or None where there is none. Its strings can always be encoded as UTF-8."""
     raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
     try:
-        value = json.loads(raw)
-        if _SURROGATE_ESCAPE.search(raw):  # half a pair would make every later encoding fail
-            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        return encodable(raw, json.loads(raw))
     except (ValueError, RecursionError):
         return None
+
+
+def encodable(raw: bytes, value: Any) -> Any:
+    """The value of a JSON text, its strings such that they can be encoded as UTF-8.
+
+    Raises:
+        ValueError, RecursionError: it cannot be written as JSON again.
+    """
+    if _SURROGATE_ESCAPE.search(raw):  # half a pair would make every later encoding fail
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value
 
 

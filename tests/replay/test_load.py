@@ -13,10 +13,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
+from spanreel.cli.schemas import MODELS, json_schema
 from spanreel.collector.store import open_writer
 from spanreel.exceptions import AmbiguousRun, BadInput, StoreError, UnknownRun
-from spanreel.replay.load import diff, load, pick, summaries
-from spanreel.replay.schemas import MODELS, json_schema, model
+from spanreel.replay.files import pick
+from spanreel.replay.load import diff, listing, load, summaries
 from spanreel.replay.sources import wire_spans
 from spanreel.replay.timeline import Replay, RunList
 from spanreel.wire import conventions, otlp
@@ -72,6 +73,18 @@ def test_the_list_says_what_the_runs_say(store: Path) -> None:
     jsonschema.validate(json.loads(RunList(runs=listed).to_json()), json_schema("runs"))
 
 
+def test_a_listing_is_the_part_of_the_runs_that_was_asked_for(store: Path) -> None:
+    """The newest of a status, how many there are of it, and the ids of all."""
+    everything = summaries(store)
+    assert listing(store).runs == everything
+    status = everything[-1].status
+    fitting = [line for line in everything if line.status == status]
+    found = listing(store, status, 2)
+    assert (found.runs, found.fitting) == (fitting[:2], len(fitting))
+    assert found.ids == [line.run_id for line in everything]
+    assert listing(store, "no such status").runs == []
+
+
 def test_the_last_run_and_the_one_before(store: Path) -> None:
     """`last` is the newest run, and what `load` gives without a name."""
     listed = summaries(store)
@@ -100,7 +113,7 @@ def test_runs_in_memory_are_named_like_those_of_a_store(shared: Path) -> None:
         pick(runs, f"last~{len(runs)}", "here")
     with pytest.raises(UnknownRun):
         pick(runs, "", "here")
-    with pytest.raises(AmbiguousRun, match="give more of the id"):
+    with pytest.raises(AmbiguousRun, match="give more letters of the id"):
         pick(
             runs,
             next(
@@ -209,4 +222,4 @@ def test_every_schema_names_itself() -> None:
         schema = json_schema(name)
         jsonschema.Draft202012Validator.check_schema(schema)
         assert schema["properties"]["schema"]["const"] == f"spanreel.{name}.v1"
-        assert model(name).model_config["frozen"]
+        assert schema["additionalProperties"] is False

@@ -30,10 +30,10 @@ def table(runs: Sequence[RunSummary], shorts: dict[str, str], width: int) -> Tab
         column("of", lambda run: shorts.get(run.source_run_id or "", (run.source_run_id or "")[:8]), rank=4),
         column("alias", _alias, rank=5, least=10),
         column("model", lambda run: run.model or "–", rank=3, least=10),
-        column("started", lambda run: words.moment(run.started_at), rank=1),
+        column("started", lambda run: words.moment(run.started_at), rank=2),
         column("time", lambda run: duration_text(run.duration)),
         column("steps", lambda run: count_text(run.steps)),
-        column("tokens", lambda run: count_text(run.tokens.total_tokens), rank=2),
+        column("tokens", lambda run: count_text(run.tokens.total_tokens), rank=1),
         column("cost", lambda run: cost_text(run.cost), rank=6),
     ]
     optional = {

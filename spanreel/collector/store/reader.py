@@ -9,7 +9,7 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +19,12 @@ from spanreel.collector.store.keys import Keys
 from spanreel.collector.store.restorer import Restorer
 from spanreel.collector.store.rows import RECORD_QUERY, record_of
 from spanreel.collector.store.schema import connect_for_writing
-from spanreel.exceptions import AmbiguousRun, StoreError, UnknownRun
+from spanreel.exceptions import StoreError, UnknownRun
 from spanreel.wire.grouping import Run
+from spanreel.wire.naming import named
 from spanreel.wire.records import Record
 from spanreel.wire.spans import Event, Link, Resource, Scope, Span
 
-_LAST: Final = re.compile(r"last(?:~(\d{1,9})|:(\w+))?")
-_FAILED: Final = ("error", "diverged", "incomplete")
 _SPAN_QUERY: Final = (
     "SELECT lower(hex(span.span_id)), lower(hex(span.parent_span_id)), shape.name, shape.span_kind, span.start_ns, span.end_ns,"
     " span.status, span.status_message, span.rest, shape.id, shape.attributes, span.attributes, span.events, span.links,"
@@ -98,7 +97,7 @@ class Reader:
         raise UnknownRun(f"there is no run {run_id}", "spanreel runs")
 
     def resolve(self, name: str) -> Run:
-        """The run that a person means: an id, a unique prefix, an alias (newest wins), last, last~1, last:failed.
+        """The run that a person means; `wire.naming.named` says what a name may be.
 
         Raises:
             UnknownRun: nothing fits.
@@ -110,18 +109,7 @@ class Reader:
                 f"the store at {self.path} holds no run yet",
                 "record one: spanreel run -- python your_agent.py",
             )
-        if found := _LAST.fullmatch(name):
-            return self._last(runs, name, found)
-        exact = [run for run in runs if run.run_id == name] or [run for run in runs if run.segment == name][
-            :1
-        ]
-        fitting = exact or [run for run in runs if run.run_id.startswith(name.lower())]
-        if not name or not fitting:
-            raise UnknownRun(f"there is no run {name!r}", "spanreel runs")
-        if len(fitting) > 1:
-            ids = ", ".join(run.run_id for run in fitting[:4]) + (", …" if len(fitting) > 4 else "")
-            raise AmbiguousRun(f"{len(fitting)} runs begin with {name}: {ids}", "give more letters")
-        return self.run(fitting[0].run_id)
+        return self.run(named(runs, name, f"the store at {self.path}").run_id)
 
     def spans(self, trace_id: str) -> list[Span]:
         """Every span of a trace in order of start, attributes as they were sent.
@@ -181,19 +169,6 @@ class Reader:
         self.close()
 
     # --------------------------------------------------------------------------------------------
-
-    def _last(self, runs: Sequence[Run], name: str, found: re.Match[str]) -> Run:
-        back, state = found.groups()
-        if state is not None:
-            wanted = _FAILED if state == "failed" else (state,)
-            runs = [run for run in runs if run.status in wanted]
-        position = int(back or 0)
-        if position >= len(runs):
-            kind = f"{state} " if state else ""
-            raise UnknownRun(
-                f"{name}: the store holds {len(runs)} {kind}run{'s' * (len(runs) != 1)}", "spanreel runs"
-            )
-        return self.run(runs[position].run_id)
 
     def _of_trace(self, trace_id: str) -> list[Run]:
         raw = bytes.fromhex(trace_id) if re.fullmatch("[0-9a-f]{32}", trace_id) else b""

@@ -14,6 +14,7 @@ from spanreel.wire import attributes as names
 from spanreel.wire import messages
 from spanreel.wire.conventions import dialogue, events, flat, generic, keys, own, parts
 from spanreel.wire.conventions.detect import emitter
+from spanreel.wire.conventions.history import History
 from spanreel.wire.conventions.overlays import apply
 from spanreel.wire.conventions.values import mapping, parsed, parsed_fully, plain, text
 from spanreel.wire.records import Content, Message, Part, Record
@@ -39,21 +40,24 @@ _MODELS: Final = frozenset({"llm", "llm_fetch", "embedding"})
 _RUNS: Final = frozenset({"agent", "workflow", "chain", "step", "agent_create", "plan"})
 
 
-def content(span: Span, record: Record | None = None) -> Content:
+def content(span: Span, record: Record | None = None, history: History | None = None) -> Content:
     """What the span says in full.
 
     Args:
         span: the span, with its request body whole (bases rebuilt).
         record: what `read` made of it, if that is at hand.
+        history: what was read of other spans of the run; with it, a repeated history costs only what is new in it.
+            The contents then share messages, which must not be changed.
     """
+    history = history or History()
     who = record.emitter if record else emitter(span.scope.name, span.attributes)
     kind = record.kind if record else _kind(span, who)
-    if who == "spanreel" and (sent := own.content(span)) is not None:
+    if who == "spanreel" and (sent := own.content(span, history)) is not None:
         return _settled(sent, span)
     if kind == "tool":
         return _tool(span, who)
     if kind in _MODELS:
-        return _model(span, kind)
+        return _model(span, kind, history)
     if kind in _RUNS:
         return _run(span, who)
     return Content(arguments=_value(span, keys.ARGUMENTS), result=_value(span, keys.RESULT))
@@ -78,11 +82,11 @@ def _kind(span: Span, who: str) -> str:
     return str(made["kind"])
 
 
-def _model(span: Span, kind: str) -> Content:
+def _model(span: Span, kind: str, history: History) -> Content:
     attributes = span.attributes
     happened = events.content(span.events)
     system = _system(attributes)
-    told, said = _input(attributes)
+    told, said = _input(attributes, history)
     if said is None:
         said = happened.input
     output = _output(attributes) if kind != "embedding" else None
@@ -177,7 +181,7 @@ def _system(attributes: Mapping[str, Any]) -> list[Part] | None:
     return dialogue.blocks(told) or None if told else None
 
 
-def _input(attributes: Mapping[str, Any]) -> tuple[list[Part] | None, list[Message] | None]:
+def _input(attributes: Mapping[str, Any], history: History) -> tuple[list[Part] | None, list[Message] | None]:
     if names.INPUT_MESSAGES not in attributes:
         for prefix in ("llm.input_messages.", "gen_ai.prompt."):
             if spread := flat.listed(attributes, prefix):
@@ -185,7 +189,7 @@ def _input(attributes: Mapping[str, Any]) -> tuple[list[Part] | None, list[Messa
     for key in keys.INPUT_MESSAGES:
         value = attributes.get(key)
         if value not in (None, "", (), [], {}):
-            system, found = dialogue.conversation(value)
+            system, found = dialogue.conversation(value, history)
             if found or system:
                 return system, found
     return None, None

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import messages
 from spanreel.wire.conventions import parts, vocabulary
-from spanreel.wire.conventions.values import mapping, parsed, text
+from spanreel.wire.conventions.values import mapping, parsed, plain, text
+from spanreel.wire.history import Grown, told
 
 if TYPE_CHECKING:
+    from spanreel.wire.conventions.history import History
     from spanreel.wire.records import Message, Part
 
 # Where a request or an answer keeps its messages, the most telling key first.
@@ -31,9 +33,12 @@ _ROLE_WORDS: Final = frozenset(
 )
 
 
-def conversation(value: Any) -> tuple[list[Part] | None, list[Message]]:
-    """The system instructions and the messages of an input, whatever holds them."""
-    value = parsed(value)
+def conversation(value: Any, history: History | None = None) -> tuple[list[Part] | None, list[Message]]:
+    """The system instructions and the messages of an input, whatever holds them.
+
+    With a history, messages are shared with what was read before, and must not be changed.
+    """
+    value = history.parsed(value) if history else parsed(value)
     system: list[Part] | None = None
     if isinstance(value, Mapping) and not _is_message(value):
         config = mapping(value.get("config"))
@@ -43,10 +48,27 @@ def conversation(value: Any) -> tuple[list[Part] | None, list[Message]]:
         if key is None and system is not None:
             return system, []
         value = value[key] if key else value
-    found = dialogue(value)
+    found = _history(value) if isinstance(value, Grown) else dialogue(value)
     if system is None:
         system, found = split_system(found)
     return system, found
+
+
+def _history(value: Grown) -> list[Message]:
+    """As `dialogue`, of a list that may continue another one. What was told as plain messages holds no items."""
+    if any(_is_item(one) for one in value.untold(_say_plain)):
+        return told(value, _say_plain_item)
+    if any(_is_message(one) for one in value):
+        return told(value, _say_plain)
+    return dialogue(list(value))
+
+
+def _say_plain(found: list[Message], element: Any) -> None:
+    found.append(message(plain(element)))
+
+
+def _say_plain_item(found: list[Message], element: Any) -> None:
+    _say_item(found, plain(element))
 
 
 def answer(value: Any) -> list[Message]:
@@ -77,7 +99,7 @@ def dialogue(value: Any, role: str = "user") -> list[Message]:
         if all(pair is not None for pair in pairs):
             return [pair for pair in pairs if pair is not None]
         value = [one for inner in value for one in inner]
-    if any(isinstance(one, Mapping) and one.get("type") in _ITEMS for one in value):
+    if any(_is_item(one) for one in value):
         return _items(value)
     if value and not any(_is_message(one) for one in value if isinstance(one, Mapping)):
         if all(isinstance(one, str) for one in value):
@@ -195,18 +217,24 @@ def _pair(value: Any) -> Message | None:
 
 def _items(items: list[Any]) -> list[Message]:
     """Items of an OpenAI conversation; what the assistant did in one turn is one message."""
-    found: list[Message] = []
-    for item in items:
-        if isinstance(item, Mapping) and "role" not in item and item.get("type") != "message":
-            role = "tool" if str(item.get("type")).endswith("_output") else "assistant"
-            made = messages.message(role, [parts.part(item)])
-        else:
-            made = message(item)
-        if made["role"] == "assistant" and found and found[-1]["role"] == "assistant":
-            found[-1]["parts"] += made["parts"]
-        else:
-            found.append(made)
-    return found
+    return told(items, _say_item)
+
+
+def _say_item(found: list[Message], item: Any) -> None:
+    if isinstance(item, Mapping) and "role" not in item and item.get("type") != "message":
+        role = "tool" if str(item.get("type")).endswith("_output") else "assistant"
+        made = messages.message(role, [parts.part(item)])
+    else:
+        made = message(item)
+    if made["role"] == "assistant" and found and found[-1]["role"] == "assistant":
+        found[-1]["parts"] += made["parts"]
+    else:
+        found.append(made)
+
+
+def _is_item(value: Any) -> bool:
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    return isinstance(kind, str) and kind in _ITEMS
 
 
 def _choices(value: Mapping[str, Any]) -> list[Message]:

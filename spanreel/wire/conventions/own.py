@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spanreel.wire import attributes as names
 from spanreel.wire import lenient, recognise
 from spanreel.wire.conventions import vocabulary
+from spanreel.wire.conventions.history import History, as_bytes
 from spanreel.wire.conventions.values import count, parsed_fully, text
 from spanreel.wire.dialect import Call, Dialect, Reply
 from spanreel.wire.records import Content
@@ -51,7 +52,7 @@ def add(span: Span, fields: dict[str, Any]) -> None:
         _fill(fields, attributes, dialect)
 
 
-def content(span: Span) -> Content | None:
+def content(span: Span, history: History) -> Content | None:
     """The content of an exchange from its bodies; None where the span has none."""
     name = text(span.attributes.get(names.WIRE_DIALECT))
     dialect = recognise.by_name(name) if name else None
@@ -59,7 +60,7 @@ def content(span: Span) -> Content | None:
     answer = span.attributes.get(names.HTTP_RESPONSE_BODY)
     if dialect is None or (body is None and answer is None):
         return None
-    request = lenient.parse(_bytes(body))
+    request = history.body(body)
     call = dialect.read(lenient.mapping(request), _reply(span.attributes))
     told = call.content
     return Content(
@@ -134,7 +135,7 @@ def _fill(fields: dict[str, Any], attributes: Mapping[str, Any], dialect: Dialec
 
 
 def _requested(attributes: Mapping[str, Any]) -> str | None:
-    body = _bytes(attributes.get(names.HTTP_REQUEST_BODY))
+    body = as_bytes(attributes.get(names.HTTP_REQUEST_BODY))
     at = body.find(_MODEL_KEY)
     if at >= 0 and body.find(_MODEL_KEY, at + 1) < 0:  # a long conversation need not be searched twice
         body = body[max(at - 1, 0) : at + _MODEL_LIMIT]
@@ -154,7 +155,7 @@ def _reply(attributes: Mapping[str, Any]) -> Reply | None:
     body = attributes.get(names.HTTP_RESPONSE_BODY)
     if status is None and body is None:
         return None
-    return Reply(status or 200, _bytes(body), _content_type(attributes.get(names.WIRE_RESPONSE_HEADERS)))
+    return Reply(status or 200, as_bytes(body), _content_type(attributes.get(names.WIRE_RESPONSE_HEADERS)))
 
 
 def _content_type(headers: object) -> str:
@@ -170,16 +171,10 @@ def _body_hash(attributes: Mapping[str, Any]) -> str | None:
     body = attributes.get(names.HTTP_REQUEST_BODY)
     if body is None:
         return text(attributes.get(names.REQUEST_HASH))
-    raw = _bytes(body)
+    raw = as_bytes(body)
     if names.WIRE_REQUEST_BASE in attributes and count(attributes.get(names.HTTP_REQUEST_SIZE)) != len(raw):
         return None  # only the tail is here
     return hashlib.sha256(raw).hexdigest()[:16]
-
-
-def _bytes(body: object) -> bytes:
-    if isinstance(body, str):
-        return body.encode("utf-8", "surrogatepass")
-    return body if isinstance(body, bytes) else b""
 
 
 def _text(body: object) -> object:

@@ -15,7 +15,7 @@ from typing import Any
 
 _REPR_STARTS = ("{'", "['", "[{'", "('")
 _REPR_LIMIT = 200_000
-_DEPTH = 64
+DEPTH = 64
 _CLOSING = {"{": "}", "[": "]"}
 _ATTEMPTS = 8
 
@@ -51,7 +51,7 @@ def decimal(value: object) -> str | None:
     return format(amount, "f") if amount.is_finite() and abs(amount.adjusted()) < 30 else None
 
 
-def plain(value: Any, depth: int = _DEPTH) -> Any:
+def plain(value: Any, depth: int = DEPTH) -> Any:
     """The value as JSON could say it: string keys, lists, no bytes; what nests too deep is cut off."""
     if value is None or isinstance(value, str | bool | float):
         return value
@@ -130,7 +130,7 @@ def salvaged(value: str) -> Any:
             inside, escaped = True, False
         elif char in _CLOSING:
             stack.append(_CLOSING[char])
-            if len(stack) > _DEPTH:
+            if len(stack) > DEPTH:
                 return value
         elif char in "]}":
             if not stack or stack.pop() != char:
@@ -161,11 +161,16 @@ def _literal(value: str) -> Any:
 
 def _shallow(value: Any) -> Any:
     """The value itself, unless it nests so deep that walking it could fail."""
+    return plain(value) if nests(value, DEPTH) else value
+
+
+def nests(value: Any, levels: int) -> bool:
+    """Whether the value has more levels than these; one that holds nothing has one."""
     pending, depth = [value], 0
     while pending:
         depth += 1
-        if depth > _DEPTH:
-            return plain(value)
+        if depth > levels:
+            return True
         inner: list[Any] = []
         for one in pending:
             if isinstance(one, dict):
@@ -173,4 +178,4 @@ def _shallow(value: Any) -> Any:
             elif isinstance(one, list):
                 inner += one
         pending = [one for one in inner if isinstance(one, dict | list)]
-    return value
+    return False
