@@ -561,5 +561,5 @@ def test_people_see_small_values_large_texts_and_the_size_of_what_is_packed(path
     assert steps == [("gpt-5", None, "short"), ("look", '{"q": 1}', "found " * 200)]
     assert said["output"] == "short"
     assert said["tool arguments"] == '{"q": 1}'
-    assert said["input"] == "(compressed, 5,032 bytes; spanreel show 000000000000)"
+    assert said["input"] == "(compressed, 5,031 bytes; spanreel show 000000000000)"
     assert json.loads(kept)["gen_ai.tool.name"] == "look"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS: Final = 10.0
 _SPACING: Final = re.compile(r"[ \n]*--[^\n]*\n *|[ \n]+")
+_COMMA: Final = re.compile(r"('[^']*')|, ")  # a literal, or a comma outside of one
 MIGRATION_SET: Final = "spanreel"
 _FIRST: Final = "m0001_spans_runs_and_contents"
 
@@ -93,7 +94,8 @@ def migrations() -> Migrations:
         """Spans as rows, runs as what grouping made of them, messages once by content."""
         for statement in _statements(_TABLES + VIEWS):
             # the file keeps the text, and a small store is mostly that
-            db.execute(_SPACING.sub(" ", statement).replace(", ", ",").strip())
+            short = _SPACING.sub(" ", statement).strip()
+            db.execute(_COMMA.sub(lambda found: found[1] or ",", short))
         db.conn.executemany("INSERT INTO attribute_key(name, what) VALUES (?, ?)", [*keys.FIRST.items()])
 
     found(name=_FIRST)(first)
