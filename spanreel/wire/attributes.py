@@ -46,7 +46,6 @@ SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 TOOL_NAME: Final = "gen_ai.tool.name"
 TOOL_TYPE: Final = "gen_ai.tool.type"
-TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
 TOOL_CALL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
 TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
@@ -88,7 +87,6 @@ PROCESS_EXIT: Final = "process.exit.code"
 VCS_REVISION: Final = "vcs.ref.head.revision"
 SERVICE_NAME: Final = "service.name"
 SERVICE_INSTANCE: Final = "service.instance.id"
-SESSION_ID: Final = "session.id"
 
 # ours: runs and effects
 OPEN: Final = "spanreel.open"
@@ -135,8 +133,6 @@ REPLAY_SOURCE_SPAN: Final = "spanreel.replay.source.span_id"
 
 SCOPE: Final = "spanreel"
 KIND_INTERNAL: Final = 1
-KIND_SERVER: Final = 2
 KIND_CLIENT: Final = 3
 STATUS_UNSET: Final = 0
-STATUS_OK: Final = 1
 STATUS_ERROR: Final = 2

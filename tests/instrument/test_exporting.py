@@ -195,3 +195,25 @@ def test_traces_url() -> None:
     assert exporting.traces_url("http://host:4318") == "http://host:4318/v1/traces"
     assert exporting.traces_url("http://host:4318/") == "http://host:4318/v1/traces"
     assert exporting.traces_url("http://host/otlp/v1/traces") == "http://host/otlp/v1/traces"
+
+
+def test_nothing_of_a_replay_is_sent(server: ModelServer, store: Path, tmp_path: Path) -> None:
+    """Neither its calls nor its runs happened again; those of the recorded process were sent."""
+    code = f"import openai, spanreel\nask = spanreel.agent(name='asker')(lambda: openai.OpenAI(api_key='k', base_url='{server.url}/v1').chat.completions.create(model='m', messages=[]))\nask()\n"
+    (tmp_path / "agent.py").write_text(code)
+    with OtlpSink() as sink:
+        environ = os.environ | {
+            "PYTHONPATH": str(HERE.parent.parent),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
+        }
+
+        def run(*words: str) -> None:
+            subprocess.run(
+                [sys.executable, "-m", "spanreel", *words], env=environ, cwd=tmp_path, check=True, timeout=60
+            )
+
+        run("run", "--", sys.executable, "agent.py")
+        sent = [span.name for span in sink.spans()]
+        assert "invoke_agent asker" in sent
+        run("replay", "last")
+        assert [span.name for span in sink.spans()] == sent

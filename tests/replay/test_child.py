@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from programs import ASK, NO_SERVER, ROOT, record, replay, verdict, write
 
+from spanreel.collector.files import write_jsonl
 from spanreel.collector.store import open_reader
 from spanreel.exceptions import SpanreelError
 from spanreel.replay.child import replay_run, run_command
@@ -52,6 +53,20 @@ def test_the_replay_is_in_the_store(tmp_path):
     assert found.run_id == load("last").run_id != source
     again = verdict(replay(found.run_id))
     assert (again.verdict, again.source_run_id) == ("exact", found.run_id)
+
+
+def test_a_file_of_spans_is_replayed_from_any_folder(tmp_path, monkeypatch):
+    """A file named from where one stands is found by the process that runs in the recorded folder."""
+    write("agent.py", 'print(said("hello"))')
+    first = record(sys.executable, "agent.py")
+    with open_reader(Path(os.environ["SPANREEL_STORE"])) as reader:
+        spans = reader.spans(reader.runs()[0].trace_id)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_jsonl(spans, elsewhere / "run.otlp.jsonl")
+    monkeypatch.chdir(elsewhere)
+    outcome = replay("run.otlp.jsonl")
+    assert (outcome.stdout, verdict(outcome).verdict) == (first, "exact"), outcome.stderr
 
 
 def test_a_changed_script_diverges_without_a_traceback(tmp_path):
@@ -341,9 +356,9 @@ def test_a_replay_that_takes_too_long_is_ended(tmp_path):
         'said("one")\nimport time\ntime.sleep(0 if "OPENAI_API_KEY" not in os.environ or os.environ["OPENAI_API_KEY"] == "k" else 60)',
     )
     record(sys.executable, "agent.py")
-    outcome = replay_run(None, "last", echo="capture", timeout=4)
+    outcome = replay_run(None, "last", echo="capture", timeout=1)
     assert (outcome.verdict, outcome.exit_code) == (None, 1)
-    assert "longer than 4 s" in (outcome.problem or "")
+    assert "longer than 1 s" in (outcome.problem or "")
 
 
 def test_an_interrupt_reaches_the_program(tmp_path):
@@ -366,6 +381,17 @@ def test_an_interrupt_reaches_the_program(tmp_path):
         time.sleep(0.1)
         parent.send_signal(signal.SIGINT)
         assert parent.wait(20) == 9
+
+
+def test_a_tool_that_was_stopped_in_the_middle_is_in_doubt():
+    """Nobody knows what Ctrl-C left behind: the tool is named, and is neither run nor answered."""
+    pay = "import spanreel\nsaid('one')\n@spanreel.tool\ndef pay():\n    raise KeyboardInterrupt\npay()"
+    write("agent.py", pay)
+    record(sys.executable, "agent.py", code=130)
+    assert load("last").status == "cancelled"
+    found = verdict(replay()).first_divergence
+    assert found is not None
+    assert (found.kind, found.step, found.asked.title) == ("in_doubt", 2, "tool pay")
 
 
 @pytest.mark.parametrize(
