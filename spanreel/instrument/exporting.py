@@ -170,12 +170,15 @@ class Batches(SpanProcessor):
 
     def before_fork(self) -> None:
         """Wait while the exporter's modules are imported: in the child their locks would be held for ever."""
-        self._rests = self._making.acquire(timeout=FORK_S)
+        if self._making.acquire(timeout=FORK_S):
+            self._forking = threading.get_ident()
 
     def after_fork(self) -> None:
         """In the parent: go on."""
-        if self._rests:
-            self._rests = False
+        if (
+            self._forking == threading.get_ident()
+        ):  # not where another thread forks too and did not wait long enough
+            self._forking = 0
             self._making.release()
 
     def forked(self) -> None:
@@ -187,7 +190,7 @@ class Batches(SpanProcessor):
         self._queue: SimpleQueue[ReadableSpan | threading.Event | None] = SimpleQueue()
         self._hurry = threading.Event()
         self._making = threading.Lock()
-        self._rests = False
+        self._forking = 0
         self._thread: threading.Thread | None = None
 
     def _run(self) -> None:

@@ -134,12 +134,15 @@ class Recorder:
 
     def before_fork(self) -> None:
         """Let the exporting thread come to a rest, for in the child whatever lock it holds (an import's too) is held for ever."""
-        self._rests = self._writing.acquire(timeout=FORK_S)
+        if self._writing.acquire(timeout=FORK_S):
+            self._forking = threading.get_ident()
 
     def after_fork(self) -> None:
         """In the parent: go on."""
-        if self._rests:
-            self._rests = False
+        if (
+            self._forking == threading.get_ident()
+        ):  # not where another thread forks too and did not wait long enough
+            self._forking = 0
             self._writing.release()
 
     def forked(self) -> None:
@@ -154,7 +157,7 @@ class Recorder:
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._writing = threading.Lock()
-        self._rests = False
+        self._forking = 0
         self._starting = threading.RLock()  # a span may end by garbage collection while it is held
         self._last: Context | None = None
 
