@@ -237,6 +237,15 @@ def test_a_missing_program(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "said"), [(["gone.py"], "no script gone.py"), (["-m", "gone"], "no module gone")]
+)
+def test_a_missing_script(cli: Cli, words: list[str], said: str) -> None:
+    """`run` of a script or a module that is not there; nothing is recorded."""
+    is_one_line(cli("run", "--", "python", *words), 1, f"there is {said}", "file")
+    assert "no store" in cli("runs").err
+
+
+@pytest.mark.parametrize(
     "words",
     [["nope"], ["show", "--nope"], ["runs", "--limit", "many"], ["diff", "last"], ["runs", "-n", "0"]],
 )
