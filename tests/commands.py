@@ -40,6 +40,7 @@ class Cli(Protocol):
         columns: int = 80,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        process: bool = False,
     ) -> Done: ...
 
 

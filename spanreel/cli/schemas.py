@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,10 @@ PACKAGES = (
     "starlette",
     "uvicorn",
 )
-OWN = {
+MODELS = {
+    "replay": "spanreel.replay.timeline:Replay",
+    "runs": "spanreel.replay.timeline:RunList",
+    "diff": "spanreel.replay.compare:ReplayComparison",
     "verdict": "spanreel.replay.verdict:Verdict",
     "divergence": "spanreel.replay.divergence:DivergenceReport",
     "timeline": "spanreel.cli.objects:Timeline",
@@ -28,7 +31,20 @@ OWN = {
     "doctor": "spanreel.cli.objects:Diagnosis",
     "version": "spanreel.cli.objects:Versions",
 }
-"""Schema name -> `module:class`, besides those in `replay.schemas`; `spanreel replay --json` prints a verdict."""
+"""Schema name -> `module:class`, imported when it is asked for; `spanreel replay --json` prints a verdict."""
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of what is printed under `"schema": "spanreel.<name>.v1"`.
+
+    Raises:
+        KeyError: there is no such schema.
+    """
+    from importlib import import_module
+
+    module, _, cls = MODELS[name].partition(":")
+    found = getattr(import_module(module), cls).model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"spanreel.{name}.v1", **found}
 
 
 def schema(
@@ -45,28 +61,15 @@ def schema(
     import json
 
     from spanreel.exceptions import SpanreelError
-    from spanreel.replay.schemas import MODELS, json_schema
 
-    names = sorted({*MODELS, *OWN})
     if name is None:
-        for each in names:
+        for each in sorted(MODELS):
             say(each)
         return
-    if name not in names:
-        raise SpanreelError(f"there is no schema {name!r}; there are {', '.join(names)}", "spanreel schema")
-    if name in MODELS:
-        found = json_schema(name)
-    else:
-        from importlib import import_module
-
-        module, _, cls = OWN[name].partition(":")
-        written = getattr(import_module(module), cls).model_json_schema(by_alias=True, mode="serialization")
-        found = {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "$id": f"spanreel.{name}.v1",
-            **written,
-        }
-    say_json(json.dumps(found, indent=2))
+    if name not in MODELS:
+        known = ", ".join(sorted(MODELS))
+        raise SpanreelError(f"there is no schema {name!r}; there are {known}", "spanreel schema")
+    say_json(json.dumps(json_schema(name), indent=2))
 
 
 def version(json: Json = False) -> None:

@@ -1,4 +1,4 @@
-"""Words of the command line: names of runs, times of the reader's clock, calls as code writes them.
+"""Words of the command line: names of runs, times of the reader's clock, values on one line.
 
 Text in, text out; nothing is printed here. What steps, values and differences look like as text is
 `replay.report.text`'s.
@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 
 _UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-LONG = 4000  # more columns than any terminal has
 
 
 def safe_json(text: str) -> str:
@@ -23,7 +22,7 @@ def safe_json(text: str) -> str:
 
 def flat(value: Any) -> str:
     """A value on one line, cleaned: text as it reads, anything else as JSON."""
-    from spanreel.replay.report.text import one_line
+    from spanreel.replay.report.text import LONG, one_line
 
     return one_line(value, LONG)
 
@@ -31,15 +30,6 @@ def flat(value: Any) -> str:
 def quoted(value: Any) -> str:
     """A value on one line as JSON, so text is in quotation marks."""
     return flat(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def call(name: str, arguments: Any) -> str:
-    """A tool call as code writes it: ``refund(order_id="1042", amount=64.5)``."""
-    if isinstance(arguments, dict):
-        inside = ", ".join(f"{flat(key)}={quoted(item)}" for key, item in arguments.items())
-    else:
-        inside = flat(arguments)
-    return f"{flat(name)}({inside})"
 
 
 def moment(timestamp: str | None, now: datetime | None = None) -> str:
@@ -63,17 +53,12 @@ def plural(number: int, noun: str) -> str:
 
 def short_ids(run_ids: Sequence[str], least: int = 8) -> dict[str, str]:
     """The shortest prefix of each id, of at least `least` characters, that no other of them has."""
+    from spanreel.replay.wording import common_start
+
     ordered = sorted(set(run_ids))
     shorts: dict[str, str] = {}
     for position, run_id in enumerate(ordered):
         neighbours = ordered[max(0, position - 1) : position] + ordered[position + 1 : position + 2]
-        need = max([least, *(_shared(run_id, other) + 1 for other in neighbours)])
+        need = max([least, *(common_start(run_id, other) + 1 for other in neighbours)])
         shorts[run_id] = run_id[:need]
     return shorts
-
-
-def _shared(one: str, other: str) -> int:
-    length = 0
-    while length < min(len(one), len(other)) and one[length] == other[length]:
-        length += 1
-    return length

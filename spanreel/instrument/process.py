@@ -30,7 +30,6 @@ _lock = threading.RLock()
 _root: Invocation | None = None
 _opening = False
 _exit_code: int | str | None = None
-_ended_by: BaseException | None = None
 _plain_exit: Any = None
 _serving: WeakSet[Any] = WeakSet()
 _tasks: WeakKeyDictionary[Any, Invocation] = WeakKeyDictionary()
@@ -58,12 +57,6 @@ def process_context() -> Context | None:
         return _root.context if _root else None
 
 
-def end_by(error: BaseException) -> None:
-    """The process's run ended by this, however the process exits."""
-    global _ended_by
-    _ended_by = error
-
-
 def install() -> None:
     """Remember how the process started; see how it exits."""
     global _plain_exit
@@ -75,19 +68,16 @@ def install() -> None:
 
 def uninstall() -> None:
     """End the process's run, as the process ended if this is its end."""
-    global _root, _plain_exit, _ended_by
+    global _root, _plain_exit
     if sys.exit is _exit:
         sys.exit = _plain_exit
     _plain_exit = None
     with _lock:
         ended, _root = _root, None
-        error, _ended_by = _ended_by, None
     if ended is None or ended.span.generation != tracing.generation:
         return
+    error = None
     with guard("ending the process's run", ended.span):
-        if error is not None:
-            ended.end(error=error)
-            return
         error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
         code = 0 if _exit_code is None else _exit_code if isinstance(_exit_code, int) else 1
         if _exit_code is not None or error is not None:
@@ -96,6 +86,13 @@ def uninstall() -> None:
             ended.span.status = names.STATUS_ERROR
             ended.span.status_message = f"exit code {code}"
     ended.end(error=error if isinstance(error, BaseException) else None)
+
+
+def forked() -> None:
+    """In the child: nobody holds the lock, and nobody is opening the run."""
+    global _lock, _opening
+    _lock = threading.RLock()
+    _opening = False
 
 
 def _exit(status: int | str | None = None, /) -> NoReturn:

@@ -175,19 +175,19 @@ def _pair(
 
 def _moved(left: Sequence[Comparable], right: Sequence[Comparable], kept: Matches) -> Matches:
     """Of the steps left over: those that are equal on both sides, then those that asked the same."""
-    here = [index for index in range(len(left)) if index not in {at for at, _ in kept}]
-    there = [index for index in range(len(right)) if index not in {to for _, to in kept}]
+    sources, targets = {at for at, _ in kept}, {to for _, to in kept}
     found: Matches = []
     for name in ("key", "request_key"):
         waiting: dict[str, deque[int]] = defaultdict(deque)
-        for index in there:
-            waiting[getattr(right[index], name)].append(index)
-        for index in list(here):
-            if places := waiting.get(getattr(left[index], name)):
+        for to, step in enumerate(right):
+            if to not in targets:
+                waiting[getattr(step, name)].append(to)
+        for at, step in enumerate(left):
+            if at not in sources and (places := waiting.get(getattr(step, name))):
                 to = places.popleft()
-                found.append((index, to))
-                here.remove(index)
-                there.remove(to)
+                found.append((at, to))
+                sources.add(at)
+                targets.add(to)
     return found
 
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
@@ -90,7 +90,7 @@ def replay_run(
     from spanreel.replay.stored import stored
 
     found = stored(run, store, whole_process=True if command else None)
-    plan, program, folder = _planned(found, run, resolve_store(store), command, match)
+    plan, program, folder = _planned(found, resolve_store(store), command, match)
     with tempfile.TemporaryDirectory(prefix="spanreel-replay-") as shared:  # only this user can read it
         _write(Path(shared, _PLAN), asdict(plan))
         line = [program.interpreter, *program.options, "-m", "spanreel.replay.child", shared]
@@ -122,12 +122,11 @@ def run_command(
 
 
 def _planned(
-    found: Stored, run: str, store: Path, command: Sequence[str] | None, match: str
+    found: Stored, store: Path, command: Sequence[str] | None, match: str
 ) -> tuple[Plan, commands.Program, str | None]:
     """The plan, the interpreter with its options, and the folder to start in."""
     whole = found.whole_process
-    named = run if Path(run.rpartition("#")[0] or run).is_file() else found.run.run_id
-    plan = Plan(str(named), str(store), match, whole)
+    plan = Plan(found.name, str(store), match, whole)
     if command:
         program = commands.program(command)
         return _with_program(plan, program), program, None
@@ -143,7 +142,7 @@ def _planned(
                 f"run {found.run.run_id} has no {missing}, so its agent cannot be called again", again
             )
         file = said.get(names.CODE_FILE)
-        plan = Plan(plan.run, plan.store, match, whole, (), function, str(file) if file else None, inputs)
+        plan = replace(plan, function=function, file=str(file) if file else None, inputs=inputs)
         return plan, commands.Program(sys.executable, (), ()), folder
     arguments = said.get(names.PROCESS_ARGS)
     if not isinstance(arguments, (list, tuple)) or not arguments:
@@ -160,7 +159,7 @@ def _planned(
 
 
 def _with_program(plan: Plan, program: commands.Program) -> Plan:
-    return Plan(plan.run, plan.store, plan.match, plan.whole_process, program.arguments)
+    return replace(plan, arguments=program.arguments)
 
 
 def _folder(found: Stored, again: str) -> str | None:

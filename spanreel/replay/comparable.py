@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from spanreel.replay import conversation
+from spanreel.wire.differences import ABSENT
+from spanreel.wire.differences import differences as json_differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from spanreel.replay.timeline import ReplayStep
 
@@ -27,7 +30,6 @@ MINTED = frozenset(
 )
 """Properties of messages and their parts that a provider mints for each answer."""
 _WORD = re.compile(r"\w+", re.ASCII)
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +70,12 @@ def differences(one: Any, other: Any) -> list[str]:
 
 def changes(one: Any, other: Any) -> list[tuple[str, Any, Any]]:
     """Path, value here and value there, where two values differ; None stands for what one side lacks."""
-    found: list[tuple[str, Any, Any]] = []
-    for change in _changes("$", one, other):
-        found.append(change)
-        if len(found) == MAX_PATHS:
-            break
-    return found
+    found = islice(json_differences(one, other), MAX_PATHS)
+    return [(path, _given(left), _given(right)) for path, left, right in found]
 
 
-def _changes(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in dict.fromkeys((*one, *other)):
-            yield from _changes(_member(path, name), one.get(name), other.get(name))
-    elif isinstance(one, list) and isinstance(other, list):
-        for index in range(max(len(one), len(other))):
-            left = one[index] if index < len(one) else None
-            right = other[index] if index < len(other) else None
-            yield from _changes(f"{path}[{index}]", left, right)
-    elif canonical(one) != canonical(other):
-        yield path, one, other
-
-
-def _member(path: str, name: str) -> str:
-    return f"{path}.{name}" if _NAME.fullmatch(name) else f"{path}[{json.dumps(name, ensure_ascii=False)}]"
+def _given(value: Any) -> Any:
+    return None if value is ABSENT else value
 
 
 def _comparable(step: ReplayStep, calls: dict[str, str]) -> Comparable:

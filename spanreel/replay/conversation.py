@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from itertools import compress, count, dropwhile, takewhile
-from operator import ne
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any, cast
+
+from spanreel.replay.wording import common_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +49,7 @@ def additions(contents: Sequence[Content]) -> Iterator[Addition]:
         for candidate, earlier in reversed(recent):
             if earlier[shared : shared + 1] != keys[shared : shared + 1]:
                 continue  # it has no more in common than the best so far
-            length = _common(earlier, keys)
+            length = common_start(earlier, keys)
             if length > shared:
                 base, shared = candidate, length
         recent.append((position, keys))
@@ -230,10 +231,3 @@ class _Numbers:
             self._by_identity[id(message)] = number
             self._held.append(message)
         return number
-
-
-def _common(one: list[int], other: list[int]) -> int:
-    length = min(len(one), len(other))
-    if one[:length] == other[:length]:
-        return length
-    return next(compress(count(), map(ne, one, other)), length)

@@ -16,9 +16,10 @@ from spanreel.instrument.responder import ModelRequest, ToolRequest
 from spanreel.replay.match import Consumed, Matcher, Miss
 from spanreel.replay.recording import Effect, ModelEffect, ToolEffect
 from spanreel.replay.timeline import Frozen
-from spanreel.replay.wording import marked, similarity, word_diff
+from spanreel.replay.wording import common_start, marked, similarity, word_diff
 from spanreel.wire import identity, recognise
 from spanreel.wire.content import canonical_json
+from spanreel.wire.differences import first_difference
 from spanreel.wire.lenient import parse
 
 _CANDIDATES = 8
@@ -228,34 +229,42 @@ def _nearest(
 def _nearest_model(left: Sequence[ModelEffect], body: bytes) -> Nearest | None:
     asked = _form(body)
     digests = [canonical_json(one) for one in identity.history(asked)]
-    ranked: list[tuple[int, int, ModelEffect, list[Any]]] = []
+    ranked: list[tuple[int, int, ModelEffect, Any]] = []
     for effect in left:
-        said = identity.history(_form(effect.body))
-        equal = _equal_from_start([canonical_json(one) for one in said], digests)
-        ranked.append((equal, -abs(len(said) - len(digests)), effect, said))
+        form = _form(effect.body)
+        said = [canonical_json(one) for one in identity.history(form)]
+        ranked.append((common_start(said, digests), -abs(len(said) - len(digests)), effect, form))
     ranked.sort(key=lambda one: (-one[0], -one[1], one[2].index))
-    compared = [_compare_model(effect, body, equal) for equal, _, effect, _ in ranked[:_CANDIDATES]]
-    return max(compared, key=lambda one: one.score, default=None)
+    scored = [
+        (_score(form, asked, equal), equal, effect, form) for equal, _, effect, form in ranked[:_CANDIDATES]
+    ]
+    best = max(scored, key=lambda one: one[0], default=None)
+    if best is None:
+        return None
+    score, equal, effect, form = best
+    return _described(effect, form, asked, equal, round(score, 3))
 
 
-def _compare_model(effect: ModelEffect, body: bytes, equal: int) -> Nearest:
-    recorded, asked = _form(effect.body), _form(body)
+def _score(recorded: Any, asked: Any, equal: int) -> float:
+    """See `Nearest.score`; `equal` is how many messages both begin with."""
     was, now = identity.history(recorded), identity.history(asked)
-    found = identity.first_difference(recorded, asked)
     longest = max(len(was), len(now))
     if equal < longest:
-        before, after = _text(was, equal), _text(now, equal)
-        alike = similarity(before, after)
-        words = marked(word_diff(before, after))
-        role = _role(now, equal) or _role(was, equal)
-        score, message = (equal + alike) / longest, equal
-    else:
-        words, role, message = None, None, None
-        score = 1.0 if found is None else 0.95
-        if found:
-            words = marked(word_diff(_plain(found[1]), _plain(found[2])))
+        return (equal + similarity(_text(was, equal), _text(now, equal))) / longest
+    return 1.0 if first_difference(recorded, asked) is None else 0.95
+
+
+def _described(effect: ModelEffect, recorded: Any, asked: Any, equal: int, score: float) -> Nearest:
+    was, now = identity.history(recorded), identity.history(asked)
+    found = first_difference(recorded, asked)
+    words, role, message = None, None, None
+    if equal < max(len(was), len(now)):
+        words = marked(word_diff(_text(was, equal), _text(now, equal)))
+        role, message = _role(now, equal) or _role(was, equal), equal
+    elif found:
+        words = marked(word_diff(_plain(found[1]), _plain(found[2])))
     return Nearest(
-        step=effect.number, span_id=effect.span_id, title=effect.title, score=round(score, 3),
+        step=effect.number, span_id=effect.span_id, title=effect.title, score=score,
         path=_path(recorded, asked, message) or (found[0] if found else None),
         recorded=_brief(found[1]) if found else None, asked=_brief(found[2]) if found else None,
         message=message, role=role, words=words,
@@ -270,7 +279,7 @@ def _path(recorded: Any, asked: Any, message: int | None) -> str | None:
     key = next((one for one in ("messages", "input", "contents") if one in {**recorded, **asked}), "messages")
     if message >= len(was) or message >= len(now):
         return f"$.{key}[{message}]"
-    found = identity.first_difference(was[message], now[message])
+    found = first_difference(was[message], now[message])
     return f"$.{key}[{message}]{found[0][1:]}" if found else None
 
 
@@ -284,7 +293,7 @@ def _compare_tool(effect: ToolEffect, request: ToolRequest, arguments: Any) -> N
     same_name = effect.name == request.name
     score = (0.5 if same_name else 0.0) + 0.4 * similarity(was, now)
     score += 0.1 if request.call_id and request.call_id == effect.call_id else 0.0
-    found = identity.first_difference(
+    found = first_difference(
         {"name": effect.name, "arguments": effect.arguments}, {"name": request.name, "arguments": arguments}
     )
     return Nearest(
@@ -298,15 +307,6 @@ def _compare_tool(effect: ToolEffect, request: ToolRequest, arguments: Any) -> N
 def _form(body: bytes) -> Any:
     value = parse(body)
     return identity.canonical(value) if isinstance(value, dict) else {}
-
-
-def _equal_from_start(was: Sequence[str], now: Sequence[str]) -> int:
-    count = 0
-    for left, right in zip(was, now, strict=False):
-        if left != right:
-            break
-        count += 1
-    return count
 
 
 def _text(messages: Sequence[Any], place: int) -> str:

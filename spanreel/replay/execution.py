@@ -24,6 +24,7 @@ from spanreel.replay.playback import RecordedResponder
 from spanreel.replay.recording import ModelEffect, Recording
 from spanreel.replay.stored import stored
 from spanreel.replay.verdict import Verdict, judge
+from spanreel.wire import attributes as names
 from spanreel.wire.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -171,9 +172,8 @@ class Execution:
         self._error = None if finished or isinstance(error, Signal) else error
         if self._run is None:
             self._find_run()
+            self._tell()
         signal = self._books.signal or self._unfinished(None if finished else error)
-        if signal is not None and self._run is None:
-            process.end_by(signal)
         ending = signal or error
         stack.__exit__(type(ending) if ending else None, ending, ending.__traceback__ if ending else None)
         recording = recorder.current()
@@ -202,12 +202,22 @@ class Execution:
         return Divergence(first.text(), first.as_dict()) if first and error is None else None
 
     def _find_run(self) -> None:
-        """The run that the agent opened, else the process's, even if nothing was asked for in it."""
+        """Of an agent that made no call: the run it began, else the process's own, which is opened to be seen."""
         if self._books.run_id is None:
-            root = invocation.current_root()
-            context = None if root else process.process_context()
-            run_id = root.run_id if root else context.get(RUN_KEY) if context else None
-            self._books.run_id = run_id if isinstance(run_id, str) else None
+            root = invocation.latest_root
+            own = otel_context.set_value(RUN_KEY, root.run_id, root.context) if root is not None else None
+            self._books.context = own or process.process_context()
+
+    def _tell(self) -> None:
+        """Say in the replay's run that it diverged, for its root may have ended, or may end as if nothing had been."""
+        recording = recorder.current()
+        if recording is not None and self.verdict.verdict == "diverged" and self._books.context is not None:
+            said = {f"{names.OUTCOME}status": "diverged"}
+            recording.end(
+                recording.start(
+                    "divergence", names.KIND_INTERNAL, said, context=self._books.context, outward=False
+                )
+            )
 
 
 def _refuse(

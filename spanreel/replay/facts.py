@@ -10,6 +10,7 @@ from spanreel.replay import conversation
 from spanreel.replay.moments import timestamp
 from spanreel.replay.timeline import Message, Note
 from spanreel.wire import attributes as names
+from spanreel.wire.conventions.values import parsed_fully
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +51,7 @@ def run_facts(run: Run, spans: Mapping[str, Span], content: Callable[[Span, Reco
     if span is None:
         return Facts(notes=ordered)
     said = content(span, root)
-    returned = untagged(said.result)
+    returned = said.result
     words = (
         returned if isinstance(returned, str) else conversation.text(conversation.last_answer(said.output))
     )
@@ -72,27 +73,11 @@ def run_facts(run: Run, spans: Mapping[str, Span], content: Callable[[Span, Reco
 
 def _input(span: Span, said: Content) -> Any:
     """What the run was given: recorded by us, or said to it, or noted by another emitter."""
-    given = untagged(said.arguments)
+    given = said.arguments
     if names.RUN_INPUT in span.attributes and given is not None:
         return given
     asked = conversation.asked(said.input)
     return given if asked is None else asked
-
-
-def untagged(tree: Any) -> Any:
-    """A value that instrumentation wrote down with its type (`$type`), as ordinary JSON for people to read."""
-    if isinstance(tree, list):
-        return [untagged(item) for item in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if not isinstance(tree.get("$type"), str):
-        return {name: untagged(inner) for name, inner in tree.items()}
-    if tree["$type"] == "exception":
-        return {"error": tree.get("class"), "message": tree.get("message")}
-    if tree["$type"] == "dict" and isinstance(items := tree.get("items"), list):
-        pairs = [pair for pair in items if isinstance(pair, list) and len(pair) == 2]
-        return {str(untagged(name)): untagged(inner) for name, inner in pairs}
-    return untagged(next((tree[name] for name in ("value", "items", "name") if name in tree), None))
 
 
 def _notes(span: Span) -> list[tuple[int, Note]]:
@@ -105,7 +90,7 @@ def _note(event: Event, span_id: str) -> Note:
     return Note(
         kind=str(told.get(f"{names.NOTE}.kind", "note")),
         summary=None if summary is None else str(summary),
-        data=_value(told.get(f"{names.NOTE}.data")),
+        data=parsed_fully(told.get(f"{names.NOTE}.data")),
         at=timestamp(event.time_ns),
         span_id=span_id,
     )
@@ -114,17 +99,3 @@ def _note(event: Event, span_id: str) -> Note:
 def _under(span: Span, prefix: str) -> dict[str, Any]:
     found = {name: value for name, value in span.attributes.items() if name.startswith(prefix)}
     return {name.removeprefix(prefix): conversation.decoded(value) for name, value in sorted(found.items())}
-
-
-def _value(attribute: Any) -> Any:
-    """An attribute's value: JSON text as what it holds, other text and values as they are."""
-    if isinstance(attribute, bytes):
-        return attribute.decode("utf-8", "replace")
-    if isinstance(attribute, tuple | list):
-        return [_value(item) for item in attribute]
-    if isinstance(attribute, str):
-        try:
-            return json.loads(attribute)
-        except (ValueError, RecursionError):
-            return attribute
-    return attribute

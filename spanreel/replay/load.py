@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from spanreel.exceptions import BadInput
 from spanreel.location import resolve_store
+from spanreel.replay import files
 from spanreel.replay.build import build
 from spanreel.replay.moments import milliseconds, timestamp
 from spanreel.replay.pricing import price, pricing_available, reported, total
 from spanreel.replay.timeline import Replay, ReplayTokens, RunSummary, Status
-from spanreel.wire import conventions
-from spanreel.wire.grouping import Run, group
-from spanreel.wire.naming import named
 from spanreel.wire.steps import MODEL_KINDS
 
 if TYPE_CHECKING:
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from spanreel.replay.compare import ReplayComparison
+    from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
 
 
@@ -88,7 +85,7 @@ def summary(run: Run) -> RunSummary:
     return RunSummary(
         run_id=run.run_id,
         trace_id=run.trace_id,
-        alias=run.segment,
+        alias=run.alias,
         session_id=run.session,
         agent_name=run.agent_name,
         status=cast("Status", run.status),
@@ -126,10 +123,7 @@ def from_file(path: str | os.PathLike[str], run_id: str | None = None) -> Replay
         UnknownRun, AmbiguousRun: the file holds no such run, or the prefix fits several.
         BadInput: the file cannot be read; names the line.
     """
-    from spanreel.collector import files
-
-    spans = [span for batch in files.read(Path(path)) for span in batch]
-    return _of_spans(spans, run_id, str(path))
+    return _of_spans(files.read(path), run_id, str(path))
 
 
 def from_spans(spans: Iterable[Any], run_id: str | None = None) -> Replay:
@@ -157,41 +151,15 @@ def diff(
 def _replay(named: Replay | str | os.PathLike[str], store: str | os.PathLike[str] | None) -> Replay:
     if isinstance(named, Replay):
         return named
-    if not isinstance(named, str):
-        return from_file(named)
-    path, _, run = named.rpartition("#")
-    if path and Path(path).is_file():
-        return from_file(path, run)
-    return from_file(named) if Path(named).is_file() else load(named, store)
+    path, run = files.file_of(named)
+    return load(str(named), store) if path is None else from_file(path, run)
 
 
 def _of_spans(spans: Sequence[Span], run_id: str | None, where: str) -> Replay:
-    runs = group(conventions.read(span) for span in spans)[::-1]
-    run = pick(runs, run_id or "last", where)
+    runs = files.runs_of(spans)
+    run = files.pick(runs, run_id or None, where)
     replay = build(run, spans, price)
     if run_id is not None or len(runs) == 1:
         return replay
     warning = f"{where} holds {len(runs)} runs; this is the last one: name another by its id"
     return replay.model_copy(update={"warnings": [*replay.warnings, warning]})
-
-
-def pick(runs: Sequence[Run], name: str, where: str) -> Run:
-    """The run of a file, or of a list of spans, that a name means.
-
-    Args:
-        runs: newest first.
-        name: as `wire.naming.named` reads it.
-        where: what holds them, for the error's words.
-
-    Raises:
-        UnknownRun: none is named so.
-        AmbiguousRun: the prefix fits several.
-        BadInput: there are no runs at all.
-    """
-    if not runs:
-        raise BadInput(f"{where} holds no spans", "give a file that `spanreel import` reads")
-    ids = ", ".join(run.run_id for run in runs[:3])
-    listed = (
-        f"spanreel import {where} && spanreel runs" if Path(where).is_file() else f"the last ones are {ids}"
-    )
-    return named(runs, name, where, listed)

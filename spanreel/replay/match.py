@@ -17,6 +17,7 @@ from spanreel.instrument.responder import ModelRequest, ToolRequest
 from spanreel.replay.recording import Answer, Effect, ModelEffect, Recording, ToolEffect
 from spanreel.wire import identity, recognise
 from spanreel.wire.content import canonical_json
+from spanreel.wire.differences import first_difference
 from spanreel.wire.identity import Tier
 from spanreel.wire.lenient import parse
 
@@ -235,5 +236,5 @@ def _tool_key(name: str, arguments: Any) -> str:
 
 
 def _first_path(recorded: bytes, asked: bytes) -> str | None:
-    found = identity.first_difference(parse(recorded), parse(asked))
+    found = first_difference(parse(recorded), parse(asked))
     return found[0] if found else None

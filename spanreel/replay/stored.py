@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spanreel.exceptions import SpanreelError
 from spanreel.location import resolve_store
+from spanreel.replay.files import file_of, pick, read, runs_of
 from spanreel.replay.recording import Recording
 from spanreel.wire import attributes as names
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from spanreel.collector.store import Reader
     from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
 
-_SUFFIXES = (".jsonl", ".json")
-
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A recording, the run it is of, the run's root span, and whether the recording is of its whole process."""
+    """A recording, the run it is of, the run's root span, and whether the recording is of its whole process.
+
+    name: what means the same recording from any folder, whatever has been recorded since.
+    """
 
     recording: Recording
     run: Run
     root: Span
     whole_process: bool
+    name: str
 
 
 def stored(
@@ -50,22 +53,13 @@ def stored(
         UnknownRun, AmbiguousRun, StoreError, BadInput: there is no such run, store or file.
         NotReplayable: naming what the recording lacks.
     """
-    path, name = _file(run)
+    path, name = file_of(run)
     if path is not None:
         return _from_file(path, name, whole_process)
     from spanreel.collector.store import open_reader
 
     with open_reader(resolve_store(store)) as reader:
         return _from_reader(reader, str(run), whole_process)
-
-
-def _file(run: str | os.PathLike[str]) -> tuple[Path | None, str]:
-    if not isinstance(run, str):
-        return Path(run), "last"
-    path, _, name = run.rpartition("#")
-    if path and Path(path).is_file():
-        return Path(path), name
-    return (Path(run), "last") if run.endswith(_SUFFIXES) else (None, run)
 
 
 def _from_reader(reader: Reader, name: str, whole_process: bool | None) -> Stored:
@@ -76,27 +70,25 @@ def _from_reader(reader: Reader, name: str, whole_process: bool | None) -> Store
     traces = set(reader.traces_of(instance)) if instance else set[str]()
     runs = [other for other in reader.runs() if other.trace_id in traces]
     if not _as_process(root, whole_process, alone=len(runs) == 1):
-        return Stored(Recording.from_spans(spans, run.run_id), run, root, whole_process=False)
+        recording = Recording.from_spans(spans, run.run_id)
+        return Stored(recording, run, root, whole_process=False, name=run.run_id)
     for trace in traces - {run.trace_id}:
         spans += reader.spans(trace)
     also = _of_process(run, runs, spans)
-    return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root, whole_process=True)
+    recording = Recording.from_spans(spans, run.run_id, also=also)
+    return Stored(recording, run, root, whole_process=True, name=run.run_id)
 
 
-def _from_file(path: Path, name: str, whole_process: bool | None) -> Stored:
-    from spanreel.collector import files
-    from spanreel.replay.load import pick
-    from spanreel.wire import conventions
-    from spanreel.wire.grouping import group
-
-    spans = [span for batch in files.read(path) for span in batch]
-    runs = group(conventions.read(span) for span in spans)[::-1]
+def _from_file(path: Path, name: str | None, whole_process: bool | None) -> Stored:
+    spans = read(path)
+    runs = runs_of(spans)
     run = pick(runs, name, str(path))
     root = _root(run, spans)
     others = [one for one in _of_process(run, runs, spans) if one != run.run_id]
     whole = _as_process(root, whole_process, alone=not others)
     also = others if whole else ()
-    return Stored(Recording.from_spans(spans, run.run_id, also=also), run, root, whole_process=whole)
+    recording = Recording.from_spans(spans, run.run_id, also=also)
+    return Stored(recording, run, root, whole_process=whole, name=f"{path.resolve()}#{run.run_id}")
 
 
 def _as_process(root: Span, asked: bool | None, *, alone: bool) -> bool:

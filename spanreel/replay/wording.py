@@ -1,87 +1,108 @@
-"""How two texts differ, word by word, in a form that people read: `[-recorded-]{+asked+}`. Values in, values out.
+"""How two texts differ, word by word. Values in, values out; how a difference is drawn is for whoever shows it.
 
-Bounded: common beginnings and ends are cut off first; where thousands of words remain, they are one change.
+Bounded: common beginnings and ends are cut off first; where very many words remain, those that occur everywhere are no
+anchors, and beyond that the rest is one change.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import compress, count
+from operator import ne
+from typing import Any
 
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
-_LIMIT = 1500
+_EVERY_WORD = 2_250_000  # pairs of words: up to here every word may be an anchor
+_ONE_CHANGE = 400_000_000  # pairs of words: beyond this nothing is looked for
 _AROUND = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A stretch of words: as recorded, and as asked. Equal on both sides: nothing changed here."""
+    """A stretch of words: in the one text and in the other. Equal on both sides: nothing changed here."""
 
-    recorded: str
-    asked: str
+    one: str
+    other: str
 
     @property
     def equal(self) -> bool:
         """Whether it is the same on both sides."""
-        return self.recorded == self.asked
+        return self.one == self.other
 
 
-def word_diff(recorded: str, asked: str) -> list[Change]:
-    """The texts as alternating equal and changed stretches; joined up, each side is its whole text again."""
-    a, b = _WORDS.findall(recorded), _WORDS.findall(asked)
-    head = _common(a, b)
-    tail = _common(a[head:][::-1], b[head:][::-1])
-    middle_a, middle_b = a[head : len(a) - tail], b[head : len(b) - tail]
-    changes = [Change("".join(a[:head]), "".join(a[:head]))] if head else []
-    changes += _middle(middle_a, middle_b)
-    if tail:
-        end = "".join(a[len(a) - tail :])
-        changes.append(Change(end, end))
-    return changes
+def word_diff(one: str, other: str) -> list[Change]:
+    """The texts as equal and changed stretches, a replaced phrase in one; joined up, each side is its text again."""
+    return list(_phrases(_stretches(one, other)))
 
 
 def marked(changes: Sequence[Change]) -> str:
-    """One line or more: `[-recorded-]{+asked+}`, with equal stretches shortened to what stands around the changes."""
+    """One line or more: `[-one-]{+other+}`, with equal stretches shortened to what stands around the changes."""
     return "".join(_pieces(changes))
 
 
-def similarity(recorded: str, asked: str) -> float:
+def similarity(one: str, other: str) -> float:
     """From 0, nothing in common, to 1, the same; by the share of equal words."""
-    if recorded == asked:
+    if one == other:
         return 1.0
-    changes = word_diff(recorded, asked)
-    equal = sum(len(change.recorded) for change in changes if change.equal)
-    return 2 * equal / max(1, len(recorded) + len(asked))
+    equal = sum(len(change.one) for change in _stretches(one, other) if change.equal)
+    return 2 * equal / max(1, len(one) + len(other))
 
 
-def _common(a: Sequence[str], b: Sequence[str]) -> int:
-    count = 0
-    for left, right in zip(a, b, strict=False):
-        if left != right:
-            break
-        count += 1
-    return count
+def common_start(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many items two sequences begin with alike."""
+    shorter = min(len(one), len(other))
+    if one[:shorter] == other[:shorter]:
+        return shorter
+    return next(compress(count(), map(ne, one, other)), shorter)
+
+
+def _stretches(one: str, other: str) -> Iterator[Change]:
+    a, b = _WORDS.findall(one), _WORDS.findall(other)
+    head = common_start(a, b)
+    tail = common_start(a[head:][::-1], b[head:][::-1])
+    if head:
+        yield Change("".join(a[:head]), "".join(a[:head]))
+    yield from _middle(a[head : len(a) - tail], b[head : len(b) - tail])
+    if tail:
+        yield Change("".join(a[-tail:]), "".join(a[-tail:]))
 
 
 def _middle(a: list[str], b: list[str]) -> Iterator[Change]:
-    if len(a) > _LIMIT or len(b) > _LIMIT:
+    pairs = len(a) * len(b)
+    if pairs > _ONE_CHANGE:
         yield Change("".join(a), "".join(b))
         return
-    for _, a0, a1, b0, b1 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+    for _, a0, a1, b0, b1 in SequenceMatcher(None, a, b, autojunk=pairs > _EVERY_WORD).get_opcodes():
         yield Change("".join(a[a0:a1]), "".join(b[b0:b1]))
+
+
+def _phrases(stretches: Iterable[Change]) -> Iterator[Change]:
+    """Spaces alone between two replaced words belong to the replacement: `a b` → `c d` is one change, not two."""
+    one = other = ""
+    for change in stretches:
+        if change.equal and not (change.one.isspace() and one and other):
+            if one or other:
+                yield Change(one, other)
+            one = other = ""
+            yield change
+        else:
+            one, other = one + change.one, other + change.other
+    if one or other:
+        yield Change(one, other)
 
 
 def _pieces(changes: Sequence[Change]) -> Iterator[str]:
     for place, change in enumerate(changes):
         if change.equal:
-            yield _shortened(change.recorded, first=place == 0, last=place == len(changes) - 1)
+            yield _shortened(change.one, first=place == 0, last=place == len(changes) - 1)
             continue
-        if change.recorded:
-            yield f"[-{_clipped(change.recorded)}-]"
-        if change.asked:
-            yield f"{{+{_clipped(change.asked)}+}}"
+        if change.one:
+            yield f"[-{_clipped(change.one)}-]"
+        if change.other:
+            yield f"{{+{_clipped(change.other)}+}}"
 
 
 def _shortened(text: str, *, first: bool, last: bool) -> str:

@@ -46,7 +46,6 @@ SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 TOOL_NAME: Final = "gen_ai.tool.name"
 TOOL_TYPE: Final = "gen_ai.tool.type"
-TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
 TOOL_CALL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
 TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
@@ -88,7 +87,6 @@ PROCESS_EXIT: Final = "process.exit.code"
 VCS_REVISION: Final = "vcs.ref.head.revision"
 SERVICE_NAME: Final = "service.name"
 SERVICE_INSTANCE: Final = "service.instance.id"
-SESSION_ID: Final = "session.id"
 
 # ours: runs and effects
 OPEN: Final = "spanreel.open"
@@ -124,9 +122,8 @@ WIRE_OUTCOME: Final = "spanreel.wire.outcome"  # complete | closed | dropped | c
 WIRE_ERROR: Final = "spanreel.wire.error.message"
 WIRE_REQUEST_HEADERS: Final = "spanreel.wire.request.headers"  # JSON list of pairs
 WIRE_RESPONSE_HEADERS: Final = "spanreel.wire.response.headers"  # JSON list of pairs
-WIRE_REQUEST_BASE: Final = (
-    "spanreel.wire.request.base"  # "<span id>:<prefix bytes>": the body is that prefix plus our tail
-)
+WIRE_REQUEST_BASE: Final = "spanreel.wire.request.base"
+"""`<span id>:<prefix bytes>`: the body is that span's first bytes and our tail; with `:<suffix bytes>`, its last ones follow."""
 WIRE_CHUNK_ENDS: Final = "spanreel.wire.response.chunk.ends"  # space-separated byte offsets
 WIRE_CHUNK_MICROS: Final = (
     "spanreel.wire.response.chunk.micros"  # space-separated microseconds since the start
@@ -136,8 +133,6 @@ REPLAY_SOURCE_SPAN: Final = "spanreel.replay.source.span_id"
 
 SCOPE: Final = "spanreel"
 KIND_INTERNAL: Final = 1
-KIND_SERVER: Final = 2
 KIND_CLIENT: Final = 3
 STATUS_UNSET: Final = 0
-STATUS_OK: Final = 1
 STATUS_ERROR: Final = 2

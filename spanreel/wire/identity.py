@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from spanreel.wire.content import canonical_json
+from spanreel.wire.differences import ABSENT
 
 VOLATILE: Final = frozenset(
     {
@@ -31,9 +32,6 @@ VOLATILE: Final = frozenset(
     }
 )
 """Fields of a request that tell the provider who asks, or where to cache, and never reach the model."""
-
-ABSENT: Final = "<absent>"
-"""What `first_difference` gives for the side that has no such key or item."""
 
 _ID_KEYS = frozenset(
     {
@@ -160,36 +158,6 @@ def history(value: Any) -> list[Any]:
     return []
 
 
-def message_digests(body: bytes, tier: Tier = STRUCTURAL) -> list[str]:
-    """One digest a message of the request's history, so that two requests can be told apart message by message."""
-    value = _parsed(body)
-    if value is ABSENT:
-        return []
-    try:
-        return [_digest(said) for said in history(tier.form(value))]
-    except RecursionError:
-        return []
-
-
-def first_difference(a: Any, b: Any) -> tuple[str, Any, Any] | None:
-    """Where two JSON values first differ: JSON path, left, right (`ABSENT` for a side that has nothing there); None: nowhere.
-
-    Numbers differ when their JSON does: `1` is not `1.0`, and not `true`.
-    """
-    waiting: list[tuple[str, Any, Any]] = [("$", a, b)]
-    while waiting:
-        path, left, right = waiting.pop()
-        if isinstance(left, Mapping) and isinstance(right, Mapping):
-            keys = sorted({*left, *right}, reverse=True)
-            waiting += [(path + _step(key), left.get(key, ABSENT), right.get(key, ABSENT)) for key in keys]
-        elif isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
-            places = reversed(range(max(len(left), len(right))))
-            waiting += [(f"{path}[{at}]", _at(left, at), _at(right, at)) for at in places]
-        elif type(left) is not type(right) or left != right:
-            return path, left, right
-    return None
-
-
 class _Repeats(dict[str, str]):
     """Names for ids in order of first appearance."""
 
@@ -241,15 +209,3 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return ABSENT
-
-
-def _digest(value: Any) -> str:
-    return hashlib.blake2b(canonical_json(value).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _step(key: str) -> str:
-    return f".{key}" if key.isidentifier() else f"[{json.dumps(key, ensure_ascii=False)}]"
-
-
-def _at(values: list[Any] | tuple[Any, ...], place: int) -> Any:
-    return values[place] if place < len(values) else ABSENT

@@ -5,7 +5,7 @@ What a provider says beyond the convention stays on the part as an extra propert
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ FINISH: Final[dict[str, str]] = {
     "pause_turn": "pause", "error": "error", "failed": "error", "MALFORMED_FUNCTION_CALL": "error",
 }  # fmt: skip
 """Providers' finish reasons in the words of the convention."""
+
+OUTPUT_TYPES: Final[dict[str, str]] = {"text": "text", "json_object": "json", "json_schema": "json"}
+"""Types of a response format in the words of the convention."""
 
 ROLES: Final[dict[str, str]] = {
     "developer": "system", "human": "user", "ai": "assistant", "model": "assistant", "function": "tool",
@@ -69,14 +72,41 @@ def generic(block: Any) -> Part:
     return {"type": "unknown", "value": block}
 
 
+def blocks(content: Any, part: Callable[[Any], Part]) -> list[Part]:
+    """The parts of a message's content: a list of blocks, each read by `part`, or one text, or nothing."""
+    if isinstance(content, list):
+        return [part(block) for block in content]
+    return [] if content is None or content == "" else [generic(content)]
+
+
+def refusal(content: str) -> Part:
+    """Why a model does not answer."""
+    return {"type": "refusal", "content": content}
+
+
+def blob(content: str, modality: str, mime_type: str | None = None) -> Part:
+    """A picture, sound or document by value, in base64."""
+    part: Part = {"type": "blob", "modality": modality, "content": content}
+    return {**part, "mime_type": mime_type} if mime_type else part
+
+
+def sound(source: Mapping[str, Any]) -> Part | None:
+    """A sound as OpenAI's wires carry it (`data`, `format`); None where there is none."""
+    data = source.get("data")
+    return blob(data, "audio", f"audio/{source.get('format', 'wav')}") if isinstance(data, str) else None
+
+
+def file(identity: str, modality: str) -> Part:
+    """A picture or document that the provider holds."""
+    return {"type": "file", "modality": modality, "file_id": identity}
+
+
 def media(location: str, modality: str, mime_type: str | None = None) -> Part:
     """A picture, sound or document: a `data:` URL becomes a blob, any other a reference."""
-    part: Part
     if location.startswith("data:") and ";base64," in location[:256]:
         head, _, data = location.partition(";base64,")
-        part, mime_type = {"type": "blob", "modality": modality, "content": data}, head[5:] or mime_type
-    else:
-        part = {"type": "uri", "modality": modality, "uri": location}
+        return blob(data, modality, head[5:] or mime_type)
+    part: Part = {"type": "uri", "modality": modality, "uri": location}
     return {**part, "mime_type": mime_type} if mime_type else part
 
 

@@ -59,11 +59,6 @@ class Step:
     members: tuple[str, ...]
     attempts: tuple[str, ...] = ()
 
-    @property
-    def billable(self) -> bool:
-        """Whether its usage and cost count towards the run's."""
-        return self.record.kind in MODEL_KINDS
-
 
 @dataclass(slots=True)
 class _Call:

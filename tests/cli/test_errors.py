@@ -253,7 +253,7 @@ def test_usage_errors(cli: Cli, words: list[str]) -> None:
     """What the command line does not know is exit code 2, with where help is."""
     done = cli(*words)
     assert (done.code, done.out) == (2, "")
-    assert "Try 'python -m spanreel" in done.err
+    assert f"Try 'spanreel{f' {words[0]}' if words[1:] else ''} -h'" in done.err
     assert "Traceback" not in done.err
 
 

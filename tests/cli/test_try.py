@@ -20,23 +20,23 @@ from commands import Cli, environment
 from spanreel.cli.tryout.answers import load
 from spanreel.cli.tryout.server import serving
 from spanreel.cli.tryout.story import listening, prepared
+from spanreel.collector.files import write_jsonl
+from spanreel.collector.store import open_reader
 from spanreel.exceptions import SpanreelError
 
 ANSWERS = files("spanreel.cli.tryout").joinpath("answers.json").read_text("utf-8")
 AGENT = files("spanreel.cli.tryout").joinpath("agent.py").read_text("utf-8")
 
 
-def agent(
-    folder: Path, *words: str, answers: str = ANSWERS, source: str = AGENT
-) -> subprocess.CompletedProcess[str]:
+def agent(folder: Path, answers: str = ANSWERS, **env: str) -> subprocess.CompletedProcess[str]:
     """Run the example agent in a folder, its model playing these answers."""
     folder.mkdir(exist_ok=True)
-    (folder / "agent.py").write_text(source, "utf-8")
+    (folder / "agent.py").write_text(AGENT, "utf-8")
     with serving(load(answers), port=0) as server:
         return subprocess.run(
-            [sys.executable, "agent.py", *words],
+            [sys.executable, "agent.py"],
             cwd=folder,
-            env=environment(folder, MODEL_URL=server.url, NO_PROXY="127.0.0.1"),
+            env=environment(folder, MODEL_URL=server.url, NO_PROXY="127.0.0.1", **env),
             capture_output=True,
             text=True,
             timeout=60,
@@ -158,14 +158,21 @@ def test_a_wrong_step_is_told_and_fails(cli: Cli, tmp_path: Path) -> None:
     assert "All of it" not in done.out
 
 
-@pytest.fixture
-def recorded(cli: Cli, tmp_path: Path) -> Path:
-    """A recording file of one run of the example, made in the folder `tmp_path`/agent."""
-    done = agent(tmp_path / "agent")
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording file of one run of the example, which was made in the folder `agent` beside it."""
+    place = tmp_path_factory.mktemp("recorded")
+    done = agent(place / "agent", SPANREEL_STORE=str(place / "spans.db"))
     assert done.returncode == 0, done.stderr
-    file = tmp_path / "run.otlp.jsonl"
-    assert cli("export", "last", "-o", file).code == 0
-    return file
+    with open_reader(place / "spans.db") as reader:
+        write_jsonl(reader.spans(reader.resolve("last").trace_id), place / "run.otlp.jsonl")
+    return place / "run.otlp.jsonl"
+
+
+@pytest.fixture
+def recorded(original: Path, tmp_path: Path) -> Path:
+    """That file, in a folder of the test's own."""
+    return shutil.copy(original, tmp_path / "run.otlp.jsonl")
 
 
 def altered(file: Path, before: str, after: str, *, where: str) -> Path:
@@ -179,11 +186,14 @@ def altered(file: Path, before: str, after: str, *, where: str) -> Path:
     return copy
 
 
-def test_the_recording_replays_exactly(cli: Cli, recorded: Path) -> None:
-    """Untouched: exact, six effects from the recording, no other."""
+def test_the_recording_replays_exactly(cli: Cli, original: Path, recorded: Path) -> None:
+    """Untouched: exact, six effects from the recording, no other; the body of the write tool does not run again."""
+    side_effect = original.parent / "agent" / "refunds.txt"
+    side_effect.unlink()
     found = cli("replay", recorded, "--json").json
     assert (found["verdict"], found["status"]) == ("exact", "completed")
     assert found["effects"] == {"recorded": 6, "live": 0, "stub": 0, "denied": 0}
+    assert not side_effect.exists()
 
 
 def test_one_altered_served_byte_diverges(cli: Cli, recorded: Path) -> None:
@@ -231,15 +241,6 @@ def test_a_changed_agent_diverges_for_people(cli: Cli, tmp_path: Path) -> None:
     assert re.search(r"agent\.py:\d+", done.out)
     assert "next: spanreel" in done.out
     assert "Traceback" not in done.out + done.err
-
-
-def test_replay_does_not_repeat_side_effects(cli: Cli, tmp_path: Path) -> None:
-    """The write tool's body does not run again."""
-    folder = tmp_path / "agent"
-    agent(folder)
-    (folder / "refunds.txt").unlink()
-    assert cli("replay", "last").code == 0
-    assert not (folder / "refunds.txt").exists()
 
 
 def test_the_agent_is_plain(tmp_path: Path) -> None:

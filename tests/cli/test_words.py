@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanreel.cli.words import call, moment, plural, safe_json, short_ids
+from spanreel.cli.words import moment, plural, safe_json, short_ids
 
 
 @given(st.text())
@@ -38,13 +38,6 @@ def test_moment_says_as_much_as_needed() -> None:
     assert moment("2024-02-03T00:00:00Z", now) in ("2024-02-02", "2024-02-03")
     assert moment(None) == "–"
     assert moment("yesterday") == "yesterday"
-
-
-def test_call_reads_like_code() -> None:
-    """Arguments by name, values as JSON; what is no object stays as it is."""
-    assert call("refund", {"order_id": "1042", "amount": 64.5}) == 'refund(order_id="1042", amount=64.5)'
-    assert call("raw", "not JSON\x1b[2J") == "raw(not JSON)"
-    assert call("none", None) == "none()"
 
 
 def test_plural() -> None:

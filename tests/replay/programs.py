@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import tempfile
 import textwrap
+from contextlib import redirect_stderr
 from pathlib import Path
 
+import pytest
 from scripted_server import ScriptedServer
 
-from spanreel.replay.child import Outcome, replay_run
+from spanreel.replay.child import Outcome, replay_run, run_command
 from spanreel.replay.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,19 +34,17 @@ def write(name: str, code: str, preamble: str = ASK) -> str:
 
 def record(*command: str, code: int = 0) -> str:
     """Run a command with recording on, while a server is there; what it printed."""
-    run = f"import sys; from spanreel.replay.child import run_command; sys.exit(run_command({[*command]!r}))"
-    with ScriptedServer() as server:
-        environment = os.environ | {"MODEL_SERVER": server.url, "OPENAI_API_KEY": "k"}
-        ended = subprocess.run(
-            [sys.executable, "-c", run],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    assert ended.returncode == code, ended.stderr
-    return ended.stdout
+    with (
+        ScriptedServer() as server,
+        tempfile.TemporaryFile("w+") as printed,
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stderr(printed),
+    ):
+        patch.setenv("MODEL_SERVER", server.url)
+        patch.setenv("OPENAI_API_KEY", "k")
+        assert run_command(command, echo="stderr") == code
+        printed.seek(0)
+        return printed.read()
 
 
 def replay(run: str = "last", *command: str) -> Outcome:

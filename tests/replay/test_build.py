@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
+from spanreel.cli.schemas import json_schema
 from spanreel.replay.build import build
-from spanreel.replay.schemas import json_schema
 from spanreel.replay.timeline import Replay
 from spanreel.wire import conventions, otlp
 from spanreel.wire.grouping import group

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from programs import ASK, NO_SERVER, ROOT, record, replay, verdict, write
 
+from spanreel.collector.files import write_jsonl
 from spanreel.collector.store import open_reader
 from spanreel.exceptions import SpanreelError
 from spanreel.replay.child import replay_run, run_command
@@ -54,6 +55,20 @@ def test_the_replay_is_in_the_store(tmp_path):
     assert (again.verdict, again.source_run_id) == ("exact", found.run_id)
 
 
+def test_a_file_of_spans_is_replayed_from_any_folder(tmp_path, monkeypatch):
+    """A file named from where one stands is found by the process that runs in the recorded folder."""
+    write("agent.py", 'print(said("hello"))')
+    first = record(sys.executable, "agent.py")
+    with open_reader(Path(os.environ["SPANREEL_STORE"])) as reader:
+        spans = reader.spans(reader.runs()[0].trace_id)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_jsonl(spans, elsewhere / "run.otlp.jsonl")
+    monkeypatch.chdir(elsewhere)
+    outcome = replay("run.otlp.jsonl")
+    assert (outcome.stdout, verdict(outcome).verdict) == (first, "exact"), outcome.stderr
+
+
 def test_a_changed_script_diverges_without_a_traceback(tmp_path):
     """The verdict names the step and the changed line; what the agent prints is all there is on its output."""
     write("agent.py", 'print(said("one"))\nprint(said("red"))')
@@ -66,6 +81,49 @@ def test_a_changed_script_diverges_without_a_traceback(tmp_path):
     assert report.nearest is not None
     assert report.nearest.words == "[-red-]{+blue+}"
     assert (outcome.stdout, outcome.stderr) == (first.splitlines(keepends=True)[0], "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("print(look(1))", "look(2)"),
+        ("print(look(1))", "try:\n    look(2)\nexcept BaseException:\n    pass"),
+        ("print(look(1))", "print('no call')"),
+        ("shop()", "spanreel.agent(name='shop')(lambda: None)()"),
+        ("import asyncio; asyncio.run(ashop())", "ashop = nothing; asyncio.run(ashop())"),
+    ],
+)
+def test_a_replay_that_diverges_is_a_run_that_diverged(before, after):
+    """However early or late it is found: the verdict names a run, and the store holds it with that status."""
+    code = (
+        "import spanreel, asyncio\n"
+        "@spanreel.tool(safety='read')\ndef look(n):\n    return n\n"
+        "@spanreel.agent(name='shop')\ndef shop(): return look(1)\n"
+        "@spanreel.agent(name='shop')\nasync def ashop(): return look(1)\n"
+        "@spanreel.agent(name='shop')\nasync def nothing(): return 1\n"
+    )
+    write("agent.py", code + before, "")
+    record(sys.executable, "agent.py")
+    source = load("last").run_id
+    write("agent.py", code + after, "")
+    outcome = replay()
+    found = verdict(outcome)
+    assert (found.verdict, outcome.exit_code) == ("diverged", 4)
+    last = load("last")
+    assert found.run_id == last.run_id != source
+    assert (last.status, last.source_run_id) == ("diverged", source)
+
+
+@pytest.mark.parametrize("body", ["pass", "look(1); look(2)"])
+def test_an_agent_function_that_diverges_is_a_run_that_diverged(body):
+    """Also where its run has ended before what it left out is known, and where it made no call at all."""
+    code = "import spanreel\n@spanreel.tool(safety='read')\ndef look(n):\n    return n\n@spanreel.agent\nasync def shop():\n    {}\nif __name__ == '__main__':\n    import asyncio\n    asyncio.run(shop())\n"
+    write("agent.py", code.format("look(1)"), "")
+    record(sys.executable, "agent.py")
+    write("agent.py", code.format(body), "")
+    found = verdict(replay())
+    last = load("last")
+    assert (found.run_id, found.verdict, last.status) == (last.run_id, "diverged", "diverged")
 
 
 @pytest.mark.parametrize("code", ['print(said("blue"))', "print()", 'said("red"), said("red")'])
@@ -213,6 +271,29 @@ def test_an_agent_function_is_called_with_its_recorded_inputs(name, start):
     assert (outcome.stdout, verdict(outcome).verdict) == (first, "exact"), outcome.stderr
 
 
+OPTIONS = """
+import dataclasses, spanreel
+@dataclasses.dataclass
+class Order:
+    number: int
+@spanreel.agent
+def plain(order, depth=1, width=2, **more):
+    print(said(str(order.number)), depth, width, more, type(order).__qualname__)
+if __name__ == "__main__":
+    plain(Order(7), width=5, note="x")
+"""
+
+
+@pytest.mark.parametrize("script", ["agents.py", "time.py"])
+def test_every_argument_lands_where_it_was(script):
+    """Left-out defaults, `**more`, and values of the script's own classes, whatever the script is called."""
+    write(script, OPTIONS)
+    first = record(sys.executable, script)
+    assert "1 5 {'note': 'x'} Order" in first
+    outcome = replay()
+    assert (outcome.stdout, verdict(outcome).verdict) == (first, "exact"), outcome.stderr
+
+
 def test_a_script_that_calls_its_agent_as_it_is_loaded():
     """Without a guard around the call the script is run again, so that the agent runs once and not twice."""
     write("agents.py", AGENTS.split("def main", maxsplit=1)[0] + '\nprint(plain("hello"))\n')
@@ -275,9 +356,9 @@ def test_a_replay_that_takes_too_long_is_ended(tmp_path):
         'said("one")\nimport time\ntime.sleep(0 if "OPENAI_API_KEY" not in os.environ or os.environ["OPENAI_API_KEY"] == "k" else 60)',
     )
     record(sys.executable, "agent.py")
-    outcome = replay_run(None, "last", echo="capture", timeout=4)
+    outcome = replay_run(None, "last", echo="capture", timeout=1)
     assert (outcome.verdict, outcome.exit_code) == (None, 1)
-    assert "longer than 4 s" in (outcome.problem or "")
+    assert "longer than 1 s" in (outcome.problem or "")
 
 
 def test_an_interrupt_reaches_the_program(tmp_path):

@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 from compared_steps import chat, numbered, tool
 
+from spanreel.cli.schemas import json_schema
 from spanreel.replay.compare import ReplayComparison, compare, unified
-from spanreel.replay.schemas import json_schema
 from spanreel.replay.timeline import Replay, ReplayStep, ReplayTokens, ToolCallRecord
 
 
@@ -154,3 +154,12 @@ def test_unified_diff_has_whole_lines() -> None:
     assert unified("same", "same") == ""
     assert unified("a\n", "a") != ""
     assert unified(None, "a").splitlines()[-1] == "+a"
+
+
+def test_a_null_is_not_the_same_as_nothing() -> None:
+    """An argument that one call gives as null and the other leaves out is what differs."""
+    found = compare(run("a", tool("get", n=None)), run("b", tool("get")))
+    first = found.first_divergence
+    assert first is not None
+    assert (first.what, first.path, first.a, first.b) == ("the arguments", "$.tool.tool_args.n", None, None)
+    assert [change.paths for change in found.tool_calls_diff.changed] == [["$.tool_args.n"]]

@@ -11,7 +11,6 @@ from spanreel.instrument.responder import ModelRequest, ToolRequest
 from spanreel.replay import divergence
 from spanreel.replay.divergence import DivergenceReport
 from spanreel.replay.match import Consumed, Hit, Matcher, Miss
-from spanreel.replay.wording import marked, similarity, word_diff
 
 
 def reported(matcher: Matcher, consumed: Consumed, ask: ModelRequest | ToolRequest) -> DivergenceReport:
@@ -95,20 +94,3 @@ def test_a_report_can_be_made_of_any_two_bodies(recorded, asked_):
     found = matcher.model(ask, Consumed())
     if isinstance(found, Miss):
         assert divergence.report(matcher, Consumed(), ask, found).text()
-
-
-@given(st.text(), st.text())
-def test_a_word_diff_holds_both_texts(a, b):
-    """Joined up, each side of the changes is its text."""
-    changes = word_diff(a, b)
-    assert "".join(change.recorded for change in changes) == a
-    assert "".join(change.asked for change in changes) == b
-    assert 0 <= similarity(a, b) <= 1
-
-
-def test_long_equal_stretches_are_shortened():
-    """Only what stands around a change is shown."""
-    text = " ".join(f"w{n}" for n in range(200))
-    shown = marked(word_diff(text, text.replace("w100", "changed")))
-    assert "[-w100-]{+changed+}" in shown
-    assert len(shown) < 120

@@ -118,13 +118,18 @@ def pairs(shared: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return [(one[task], other[task]) for task in sorted(one.keys() & other.keys())]
 
 
-def test_the_first_different_step_of_each_pair_is_named(
+def test_each_pair_differs_where_and_in_what_it_does(
     pairs: list[tuple[dict[str, Any], dict[str, Any]]],
 ) -> None:
-    """For a hundred pairs the first divergence is the first step at which a walk side by side sees a difference."""
+    """For a hundred pairs: the first divergence is where a walk side by side sees one, and every call is counted once."""
     assert len(pairs) == 100
     for one, other in pairs:
         found = compare(Replay.from_spans(spans(one, "a" * 32)), Replay.from_spans(spans(other, "b" * 32)))
+        calls = found.tool_calls_diff
+        paired = calls.common + len(calls.changed) + len(calls.reordered)
+        assert [paired + len(calls.removed), paired + len(calls.added)] == [
+            sum(message["role"] == "tool" for message in episode["traj"]) for episode in (one, other)
+        ]
         left, right = essence(one), essence(other)
         first = next(
             (at for at, (here, there) in enumerate(zip(left, right, strict=False), 1) if here != there),
@@ -133,19 +138,6 @@ def test_the_first_different_step_of_each_pair_is_named(
         assert found.first_divergence is not None
         steps = {found.first_divergence.a_step, found.first_divergence.b_step} - {None}
         assert steps == {first}, one["task_id"]
-
-
-def test_every_call_of_each_pair_is_counted_once(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
-    """Common, changed, reordered, removed and added calls add up to the calls that the files hold."""
-    for one, other in pairs:
-        here, there = (
-            sum(message["role"] == "tool" for message in episode["traj"]) for episode in (one, other)
-        )
-        calls = compare(
-            Replay.from_spans(spans(one, "a" * 32)), Replay.from_spans(spans(other, "b" * 32))
-        ).tool_calls_diff
-        paired = calls.common + len(calls.changed) + len(calls.reordered)
-        assert (paired + len(calls.removed), paired + len(calls.added)) == (here, there)
 
 
 def test_an_episode_with_other_ids_is_the_same(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spanreel.cli.schemas import json_schema
 from spanreel.collector import files
 from spanreel.replay.build import build
 from spanreel.replay.compare import compare
 from spanreel.replay.load import summary
 from spanreel.replay.report.html import replay_html
 from spanreel.replay.report.text import step_line
-from spanreel.replay.schemas import json_schema
 from spanreel.replay.timeline import Replay
 from spanreel.wire import conventions
 from spanreel.wire.grouping import group
@@ -83,7 +83,7 @@ def test_every_recorded_file_of_other_emitters_is_read(shared: Path) -> None:
     assert seen > 100
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(SPANS | CALLS)
 def test_any_attributes_make_a_view(told: list[tuple[str, dict[str, Any]]]) -> None:
     """Whatever an emitter wrote under the names we read, nothing raises and the printed form fits its schema."""

@@ -286,4 +286,4 @@ class Playing(RuleBasedStateMachine):
 
 
 TestPlaying = Playing.TestCase
-TestPlaying.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
+TestPlaying.settings = settings(stateful_step_count=20, deadline=None)

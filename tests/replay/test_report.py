@@ -34,19 +34,14 @@ def test_a_line_keeps_to_its_width(said: str, width: int) -> None:
     assert "\n" not in line
 
 
-@given(st.text(max_size=40), st.text(max_size=40))
-def test_a_word_diff_gives_both_texts_back(one: str, other: str) -> None:
-    """What was kept and removed is the one text, what was kept and added the other."""
-    pieces = text.word_diff(one, other)
-    assert "".join(piece for change, piece in pieces if change != "added") == text.clean(one)
-    assert "".join(piece for change, piece in pieces if change != "removed") == text.clean(other)
-
-
-def test_a_word_diff_is_by_words() -> None:
-    """A replaced phrase is one change."""
-    assert text.word_diff("Be very brief.", "Be quite long.") == [
-        ("equal", "Be "), ("removed", "very brief"), ("added", "quite long"), ("equal", "."),
-    ]  # fmt: skip
+def test_call_reads_like_code() -> None:
+    """Arguments by name, values as JSON; what is no object stays as it is."""
+    assert (
+        text.call_line("refund", {"order_id": "1042", "amount": 64.5})
+        == 'refund(order_id="1042", amount=64.5)'
+    )
+    assert text.call_line("raw", "not JSON\x1b[2J") == "raw(not JSON)"
+    assert text.call_line("none", None) == "none()"
 
 
 def test_a_step_on_one_line() -> None:

@@ -253,7 +253,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(
     request=st.dictionaries(KEYS, JSON, max_size=6),
     events=st.lists(JSON, max_size=5),

@@ -93,7 +93,7 @@ def plainly(content: Content) -> list[Any]:
     return [getattr(content, name) for name in Content.__dataclass_fields__]
 
 
-CHECKED = settings(max_examples=150, deadline=None)
+CHECKED = settings(deadline=None)
 
 
 @CHECKED

@@ -16,8 +16,9 @@ from spanreel.cli.render.table import Column, drawn
 from spanreel.cli.render.tree import summary
 from spanreel.replay.align import Pair
 from spanreel.replay.compare import ChangedCall, ReplayComparison, what_differs
-from spanreel.replay.report.text import cost_text, count_text, duration_text, truncated, word_diff
+from spanreel.replay.report.text import call_line, clean, cost_text, count_text, duration_text, truncated
 from spanreel.replay.timeline import ToolCallRecord
+from spanreel.replay.wording import word_diff
 
 MARKS = {
     "same": ("=", DIM),
@@ -166,7 +167,7 @@ def tool_calls(found: ReplayComparison, width: int, marked: bool) -> Iterator[Te
 
 
 def _call(call: ToolCallRecord, mark: str, style: str, width: int) -> Text:
-    said = words.call(call.tool_name, call.tool_args)
+    said = call_line(call.tool_name, call.tool_args)
     return Text(truncated(f"  {mark} {said}", width), style=style, no_wrap=True)
 
 
@@ -199,18 +200,19 @@ def between(one: Any, other: Any, marked: bool) -> Text:
     `marked` writes ``[-…-]`` and ``{+…+}`` as well, for a terminal without colours.
     """
     line = Text()
-    for kind, piece in word_diff(_written(one), _written(other)):
-        if kind == "equal":
-            line.append(piece)
-        elif kind == "removed":
-            line.append(f"[-{piece}-]" if marked else piece, style=f"{BAD} strike")
-        else:
-            line.append(f"{{+{piece}+}}" if marked else piece, style=GOOD)
+    for change in word_diff(_written(one), _written(other)):
+        if change.equal:
+            line.append(change.one)
+            continue
+        if change.one:
+            line.append(f"[-{change.one}-]" if marked else change.one, style=f"{BAD} strike")
+        if change.other:
+            line.append(f"{{+{change.other}+}}" if marked else change.other, style=GOOD)
     return line
 
 
 def _written(found: Any) -> str:
-    return "" if found is None else found if isinstance(found, str) else words.quoted(found)
+    return "" if found is None else clean(found) if isinstance(found, str) else words.quoted(found)
 
 
 def _indented(line: Text) -> Iterator[Padding]:

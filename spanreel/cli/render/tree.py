@@ -11,7 +11,7 @@ from rich.text import Text
 
 from spanreel.cli import words
 from spanreel.cli.render.palette import BAD, DIM, DOUBT, KIND, MODEL, NAME, TOOL, status, text
-from spanreel.replay.report.text import clean, cost_text, count_text, duration_text, truncated
+from spanreel.replay.report.text import call_line, clean, cost_text, count_text, duration_text, truncated
 from spanreel.replay.timeline import Message, Replay, ReplayStep, ToolCallRecord
 
 
@@ -164,7 +164,7 @@ def summary(step: ReplayStep) -> Text:
 def _tool(call: ToolCallRecord) -> Text:
     line = Text(no_wrap=True)
     line.append_text(text(call.tool_name, TOOL))
-    line.append(words.call("", call.tool_args))
+    line.append(call_line("", call.tool_args))
     if call.safety in ("write", "irreversible"):
         line.append(f" {call.safety}", DOUBT)
     if call.error is None and call.result is not None:
@@ -230,7 +230,7 @@ def _part(part: Any) -> str:
     if kind in ("text", "reasoning") and isinstance(part.get("content"), str):
         return part["content"] if kind == "text" else f"(reasoning) {part['content']}"
     if kind == "tool_call":
-        return f"asks for {words.call(str(part.get('name')), part.get('arguments'))}"
+        return f"asks for {call_line(str(part.get('name')), part.get('arguments'))}"
     if kind == "tool_call_response":
         return f"result: {words.flat(part.get('response', part.get('result')))}"
     return json.dumps(part, ensure_ascii=False, default=str)

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from spanreel.exceptions import BadInput
+from spanreel.replay.wording import common_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +91,12 @@ class Answers:
         raise NotRecorded(self._departure(asked))
 
     def _departure(self, asked: Sequence[Turn]) -> str:
-        name, turns = max(self.conversations.items(), key=lambda item: common(item[1], asked))
-        at = common(turns, asked)
+        name, turns = max(self.conversations.items(), key=lambda item: common_start(item[1], asked))
+        at = common_start(turns, asked)
         if at >= len(asked):
             return f"no answer was recorded after message {at} of conversation {name!r}"
         expected = str(turns[at]) if at < len(turns) else "nothing: the conversation ends there"
         return f"message {at + 1} is not the recorded one (nearest: {name!r}); got {asked[at]}; recorded {expected}"
-
-
-def common(one: Sequence[Turn], other: Sequence[Turn]) -> int:
-    """How many turns both lists begin with."""
-    number = 0
-    while number < min(len(one), len(other)) and one[number] == other[number]:
-        number += 1
-    return number
 
 
 def load(text: str | None = None) -> Answers:

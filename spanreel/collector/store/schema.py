@@ -8,10 +8,13 @@ of spanreel is refused, never guessed at. Read with sqlite-utils or Datasette: t
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from spanreel.collector.store import keys
+from spanreel.collector.store.views import VIEWS
 from spanreel.exceptions import StoreError
 from spanreel.location import prepare_folder
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
 BUSY_SECONDS: Final = 10.0
+_SPACING: Final = re.compile(r"[ \n]*--[^\n]*\n *|[ \n]+")
 MIGRATION_SET: Final = "spanreel"
 _FIRST: Final = "m0001_spans_runs_and_contents"
 
@@ -27,12 +31,10 @@ CREATE TABLE trace(
   id INTEGER PRIMARY KEY,
   trace_id BLOB NOT NULL UNIQUE,            -- 16 bytes; the views show hex
   stale INTEGER NOT NULL DEFAULT 1);        -- its runs have to be grouped again
-CREATE INDEX trace_stale ON trace(id) WHERE stale;
 CREATE TABLE resource(
-  id INTEGER PRIMARY KEY, attributes TEXT NOT NULL, schema_url TEXT NOT NULL, UNIQUE(attributes, schema_url));
+  id INTEGER PRIMARY KEY, attributes TEXT NOT NULL, schema_url TEXT NOT NULL);
 CREATE TABLE scope(
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, attributes TEXT NOT NULL, schema_url TEXT NOT NULL,
-  UNIQUE(name, version, attributes, schema_url));
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, attributes TEXT NOT NULL, schema_url TEXT NOT NULL);
 
 -- What many spans have in common: they name a shape and keep only what differs from its attributes.
 CREATE TABLE shape(
@@ -47,75 +49,39 @@ CREATE TABLE span(
   start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, open INTEGER, status INTEGER NOT NULL, status_message TEXT,
   input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER, cache_write_tokens INTEGER,
   reasoning_tokens INTEGER, cost TEXT, response_id TEXT, tool_call_id TEXT, error_type TEXT, error_message TEXT,
-  http_status INTEGER, body_hash TEXT,
+  http_status INTEGER, body_hash BLOB,
   rest TEXT,                                -- the rare facts, as JSON
-  attributes TEXT,                          -- those that differ from the shape's, as JSON
+  attributes TEXT,                          -- those that differ from the shape's, as JSON; "$7" is attribute_key 7
   events TEXT, links TEXT);
 CREATE UNIQUE INDEX span_key ON span(trace, span_id);
+
+CREATE TABLE attribute_key(id INTEGER PRIMARY KEY, name TEXT NOT NULL, what TEXT);
 
 -- Every distinct message, tool definition and piece of a body, once.
 CREATE TABLE content(
   id INTEGER PRIMARY KEY,
-  hash BLOB NOT NULL UNIQUE,                -- SHA-256 of the bytes: 'sha256:' || lower(hex(hash)) is its name everywhere
-  codec INTEGER NOT NULL,                   -- 0 text, 1 bytes, 2 text by zlib, 3 bytes by zlib
+  hash BLOB NOT NULL,                       -- SHA-256 of the bytes: 'sha256:' || lower(hex(hash)) is its name everywhere
+  codec INTEGER NOT NULL,                   -- 0 text, 1 bytes, 2 text packed (zlib, preset dictionary), 3 bytes packed
   role INTEGER NOT NULL,                    -- what it was when first seen, see the view messages
   span INTEGER,                             -- where it was first seen
+  size INTEGER,                             -- bytes before packing
   data NOT NULL);
+CREATE INDEX content_hash ON content(substr(hash, 1, 8));
 -- A list is the last node of a chain: one more message is one more row, whatever the length of the history.
 CREATE TABLE node(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, content INTEGER NOT NULL);
 CREATE UNIQUE INDEX node_link ON node(parent, content);
 
 -- What grouping made of a trace; made again when the trace has grown.
 CREATE TABLE run(
-  id INTEGER PRIMARY KEY, trace INTEGER NOT NULL, run_id TEXT NOT NULL UNIQUE, alias TEXT, agent_name TEXT, status TEXT,
+  id INTEGER PRIMARY KEY, trace INTEGER NOT NULL, run_id TEXT NOT NULL, alias TEXT, agent_name TEXT, status TEXT,
   model TEXT, session TEXT, started_ns INTEGER, ended_ns INTEGER, steps INTEGER, spans INTEGER, input_tokens INTEGER,
-  output_tokens INTEGER, cost TEXT, error TEXT, summary TEXT NOT NULL);
-CREATE INDEX run_trace ON run(trace);
-CREATE INDEX run_started ON run(started_ns);
-CREATE INDEX run_alias ON run(alias) WHERE alias IS NOT NULL;
+  output_tokens INTEGER, cost TEXT, error TEXT, summary TEXT NOT NULL, UNIQUE(trace, run_id));
 CREATE TABLE step(run INTEGER NOT NULL, number INTEGER NOT NULL, span INTEGER NOT NULL, PRIMARY KEY(run, number)) WITHOUT ROWID;
 
--- How far each spool file has been read; written in the same transaction as its spans.
+-- How far each spool file has been read; written in the same transaction as its spans. The row without a name keeps what
+-- was torn in files that are gone.
 CREATE TABLE spool(name TEXT PRIMARY KEY, offset INTEGER NOT NULL, torn_bytes INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
-
-_TIME: Final = (
-    "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000000, 'unixepoch') || printf('.%03dZ', {0} / 1000000 % 1000)"
-)
-_DURATION: Final = "CASE WHEN {1} >= {0} THEN round(({1} - {0}) / 1e6, 3) END"
-_VIEWS: Final = f"""
-CREATE VIEW runs AS SELECT
-  run_id, alias, agent_name, status, model, {_TIME.format("started_ns")} AS started_at,
-  {_DURATION.format("started_ns", "ended_ns")} AS duration_ms, steps, spans, input_tokens, output_tokens, cost, session, error
-  FROM run ORDER BY started_ns DESC;
-CREATE VIEW spans AS SELECT
-  lower(hex(trace.trace_id)) AS trace_id, lower(hex(span.span_id)) AS span_id,
-  lower(hex(span.parent_span_id)) AS parent_span_id, shape.name, shape.kind, shape.operation, shape.agent, shape.model,
-  shape.tool_name, {_TIME.format("span.start_ns")} AS started_at,
-  {_DURATION.format("span.start_ns", "span.end_ns")} AS duration_ms,
-  CASE span.status WHEN 1 THEN 'ok' WHEN 2 THEN 'error' ELSE 'unset' END AS status, span.open,
-  span.input_tokens, span.output_tokens, coalesce(span.error_message, span.error_type) AS error, shape.provider,
-  shape.session, shape.emitter, span.response_id, span.tool_call_id, scope.name AS scope,
-  json_extract(resource.attributes, '$."service.name"') AS service, span.attributes, span.events
-  FROM span JOIN trace ON trace.id = span.trace JOIN shape ON shape.id = span.shape
-  JOIN scope ON scope.id = shape.scope JOIN resource ON resource.id = shape.resource;
-CREATE VIEW steps AS SELECT
-  run.run_id, step.number, shape.kind, coalesce(shape.tool_name, shape.model, shape.name) AS what,
-  {_TIME.format("span.start_ns")} AS started_at, {_DURATION.format("span.start_ns", "span.end_ns")} AS duration_ms,
-  span.input_tokens, span.output_tokens, coalesce(span.error_message, span.error_type) AS error,
-  lower(hex(span.span_id)) AS span_id
-  FROM step JOIN run ON run.id = step.run JOIN span ON span.id = step.span JOIN shape ON shape.id = span.shape;
-CREATE VIEW messages AS SELECT
-  'sha256:' || lower(hex(content.hash)) AS content_id, lower(hex(trace.trace_id)) AS trace_id,
-  lower(hex(span.span_id)) AS first_span_id, {_TIME.format("span.start_ns")} AS first_seen_at,
-  CASE content.role WHEN 1 THEN 'input' WHEN 2 THEN 'output' WHEN 3 THEN 'system' WHEN 4 THEN 'tool definition'
-    WHEN 5 THEN 'request body' WHEN 6 THEN 'response body' WHEN 7 THEN 'tool arguments' WHEN 8 THEN 'tool result'
-    ELSE 'attribute' END AS what,
-  CASE WHEN content.codec = 0 AND json_valid(content.data) THEN json_extract(content.data, '$.role') END AS role,
-  CASE WHEN content.codec < 2 THEN content.data END AS content
-  FROM content LEFT JOIN span ON span.id = content.span LEFT JOIN trace ON trace.id = span.trace;
-"""  # noqa: S608
 
 
 def migrations() -> Migrations:
@@ -126,8 +92,10 @@ def migrations() -> Migrations:
 
     def first(db: Database) -> None:
         """Spans as rows, runs as what grouping made of them, messages once by content."""
-        for statement in _statements(_TABLES + _VIEWS):
-            db.execute(statement)
+        for statement in _statements(_TABLES + VIEWS):
+            # the file keeps the text, and a small store is mostly that
+            db.execute(_SPACING.sub(" ", statement).replace(", ", ",").strip())
+        db.conn.executemany("INSERT INTO attribute_key(name, what) VALUES (?, ?)", [*keys.FIRST.items()])
 
     found(name=_FIRST)(first)
     return found
@@ -160,8 +128,7 @@ def connect_for_writing(path: Path, wait_seconds: float = BUSY_SECONDS) -> sqlit
         raise _unusable(path, error) from error
     try:
         check_version(connection, path)  # before anything is changed: the file may be somebody else's
-        connection.execute("PRAGMA page_size = 8192")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA page_size = 4096")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 2000")

@@ -15,9 +15,9 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from spanreel.instrument import recorder, responder
+from spanreel.instrument import misses, recorder, responder
 from spanreel.instrument.exchange import Exchange, Headers
-from spanreel.instrument.guard import guard, log_once
+from spanreel.instrument.guard import guard
 from spanreel.wire import attributes as names
 from spanreel.wire import recognise
 
@@ -39,6 +39,7 @@ SUPPRESS_KEYS = (
 )  # the old spelling and the new
 _INFERENCES = frozenset({"chat", "generate_content", "text_completion", "embeddings"})
 _busy: ContextVar[bool] = ContextVar("spanreel_busy", default=False)
+_MODEL_FIRST = re.compile(rb'\s*\{\s*"model"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
 _MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
 _clock = time.perf_counter_ns
 
@@ -95,6 +96,7 @@ class Attempt:
 
     def __enter__(self) -> Attempt:
         inner = otel_context.set_value(INFERENCE_KEY, True, self.span.context)
+        inner = otel_context.set_value(misses.TAPPED_KEY, True, inner)
         self._tokens = (_busy.set(True), otel_context.attach(inner))
         return self
 
@@ -172,15 +174,11 @@ def ask(dialect: Dialect, exchange: Exchange) -> ModelAnswer | None:
     return answering.model(request)
 
 
-def missed(recording: Recorder, transport: str, url: str, why: str) -> None:
-    """A model call that could not be captured: said once in the log, and marked on the run."""
-    path = recognise.path_of(url)
-    log_once(f"miss {transport} {path}", "a model call to %s is not recorded: %s", path, why)
-    recording.fault(f"model call not captured ({transport}): {why}", None)
-
-
 def model_in(body: bytes) -> str | None:
     """The model that a request names, looked for from its end, where SDKs put it; never a parse."""
+    first = _MODEL_FIRST.match(body)  # or at its start, where the search from the end would go over all of it
+    if first:
+        return first[1].decode("utf-8", "replace")
     place = body.rfind(b'"model"')
     for _ in range(8):
         if place < 0:

@@ -5,39 +5,20 @@ What a model or a tool said is never printed as it came: `clean` takes out every
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import unicodedata
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from spanreel.replay import conversation
-from spanreel.replay.compare import unified, what_differs
+from spanreel.replay.compare import what_differs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from spanreel.replay.align import Pair
     from spanreel.replay.timeline import ReplayStep, ToolCallRecord
 
-__all__ = [
-    "cells",
-    "clean",
-    "cost_text",
-    "count_text",
-    "duration_text",
-    "one_line",
-    "pair_line",
-    "step_line",
-    "tool_line",
-    "truncated",
-    "unified",
-    "what_differs",
-    "word_diff",
-]
-
-Change: TypeAlias = Literal["equal", "removed", "added"]
+LONG = 4000  # more columns than any terminal has
 
 _ESCAPE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI … final byte
@@ -50,7 +31,6 @@ _ESCAPE = re.compile(
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 )
-_TOKEN = re.compile(r"\s+|\w+|[^\w\s]")
 
 
 def clean(text: str) -> str:
@@ -93,9 +73,21 @@ def one_line(value: Any, width: int = 80) -> str:
     return truncated(" ".join(clean(value[: 16 * max(width, 1) + 256]).split()), width)
 
 
+def call_line(name: str, arguments: Any, width: int = LONG) -> str:
+    """A tool call as code writes it: `refund(order_id="1042", amount=64.5)`; arguments that are text as they read."""
+    if isinstance(arguments, dict):
+        told = ", ".join(
+            f"{one_line(key, 40)}={json.dumps(value, ensure_ascii=False, default=str)}"
+            for key, value in arguments.items()
+        )
+    else:
+        told = one_line(arguments, width)
+    return truncated(f"{one_line(name, width)}({one_line(told, width)})", width)
+
+
 def tool_line(call: ToolCallRecord, width: int = 80) -> str:
     """`get_order(order_id="#W1") → {"status": …}`, the arguments before the result when room is short."""
-    head = _call_text(call.tool_name, call.tool_args, width)
+    head = call_line(call.tool_name, call.tool_args, width)
     came = f"! {one_line(call.error, width)}" if call.error else one_line(call.result, width)
     room = width - cells(head) - 3
     return f"{head} → {truncated(came, room)}" if came and room >= 8 else head
@@ -109,7 +101,7 @@ def step_line(step: ReplayStep, width: int = 80) -> str:
         return truncated(f"! {one_line(step.error, width)}", width)
     said = one_line(conversation.text(step.output_messages), width)
     asked = ", ".join(
-        _call_text(str(part.get("name") or "?"), conversation.decoded(part.get("arguments")), width)
+        call_line(str(part.get("name") or "?"), conversation.decoded(part.get("arguments")), width)
         for part in conversation.parts(step.output_messages, "tool_call")
     )
     return truncated("  ".join(piece for piece in (said, f"→ {asked}" if asked else "") if piece), width)
@@ -121,45 +113,6 @@ def pair_line(pair: Pair, width: int = 80) -> str:
         return step_line(pair.step, width)
     what = ", ".join(dict.fromkeys(what_differs(path) for path in pair.paths))
     return truncated(f"{one_line(pair.step.name, width)}: {what}", width)
-
-
-def word_diff(one: str, other: str) -> list[tuple[Change, str]]:
-    """Which words of a text were kept, removed and added, in reading order; the pieces are cleaned."""
-    before, after = _TOKEN.findall(clean(one)), _TOKEN.findall(clean(other))
-    return list(_joined(_changes(before, after)))
-
-
-def _changes(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[Change, str]]:
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=len(before) * len(after) > 4_000_000)
-    for tag, start, end, to_start, to_end in matcher.get_opcodes():
-        if tag == "equal":
-            yield "equal", "".join(before[start:end])
-            continue
-        if end > start:
-            yield "removed", "".join(before[start:end])
-        if to_end > to_start:
-            yield "added", "".join(after[to_start:to_end])
-
-
-def _joined(changes: Iterator[tuple[Change, str]]) -> Iterator[tuple[Change, str]]:
-    """Spaces alone between two replaced words belong to the replacement: `a b` → `c d` is one change, not two."""
-    removed, added = "", ""
-    for change, text in changes:
-        if change == "equal" and not (text.isspace() and removed and added):
-            yield from _replacement(removed, added)
-            removed = added = ""
-            yield "equal", text
-        else:
-            removed += text if change != "added" else ""
-            added += text if change != "removed" else ""
-    yield from _replacement(removed, added)
-
-
-def _replacement(removed: str, added: str) -> Iterator[tuple[Change, str]]:
-    if removed:
-        yield "removed", removed
-    if added:
-        yield "added", added
 
 
 def duration_text(ms: float | None) -> str:
@@ -190,14 +143,3 @@ def cost_text(cost: str | None) -> str:
 def count_text(count: int | None) -> str:
     """A count with its thousands set apart; a dash where it is not known."""
     return "–" if count is None else f"{count:,}"
-
-
-def _call_text(name: str, arguments: Any, width: int) -> str:
-    if isinstance(arguments, dict):
-        told = ", ".join(
-            f"{one_line(key, 40)}={json.dumps(value, ensure_ascii=False, default=str)}"
-            for key, value in arguments.items()
-        )
-    else:
-        told = "" if arguments is None else json.dumps(arguments, ensure_ascii=False, default=str)
-    return truncated(f"{one_line(name, width)}({one_line(told, width)})", width)

@@ -167,14 +167,14 @@ def _content_type(headers: object) -> str:
 
 
 def _body_hash(attributes: Mapping[str, Any]) -> str | None:
-    """The content id of the request as sent; where the body was not kept, the keyed hash that was."""
+    """The beginning of the SHA-256 of the request as sent; where the body was not kept, the keyed hash that was."""
     body = attributes.get(names.HTTP_REQUEST_BODY)
     if body is None:
         return text(attributes.get(names.REQUEST_HASH))
     raw = as_bytes(body)
     if names.WIRE_REQUEST_BASE in attributes and count(attributes.get(names.HTTP_REQUEST_SIZE)) != len(raw):
         return None  # only the tail is here
-    return "sha256:" + hashlib.sha256(raw).hexdigest()
+    return hashlib.sha256(raw).hexdigest()[:16]
 
 
 def _text(body: object) -> object:

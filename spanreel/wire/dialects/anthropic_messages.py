@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spanreel.wire import attributes as names
-from spanreel.wire import errors, lenient, messages
+from spanreel.wire import lenient, messages
+from spanreel.wire.assembly import answer_of, call_of, parameters_of
 from spanreel.wire.dialect import Call, Reply
 from spanreel.wire.framing import sse
 from spanreel.wire.history import told
@@ -50,14 +51,13 @@ class AnthropicMessages:
         return _PATH.search(path) is not None and b'"messages"' in body and b'"max_tokens"' in body
 
     def read(self, request: Mapping[str, Any], reply: Reply | None) -> Call:
-        answer, finished = _answer(reply)
+        answer, finished = answer_of(reply, _assemble)
         reason = lenient.text(answer.get("stop_reason"))
-        error_type, error_message = errors.of(answer, reply)
-        return Call(
-            model=lenient.text(request.get("model")),
-            response_model=lenient.text(answer.get("model")),
-            response_id=lenient.text(answer.get("id")),
-            stream=request.get("stream") is True,
+        return call_of(
+            request,
+            reply,
+            answer,
+            finished=finished,
             usage=_usage(answer),
             finish_reasons=(reason,) if reason else (),
             content=Content(
@@ -69,23 +69,10 @@ class AnthropicMessages:
                 tools=[_tool(tool) for tool in objects(request.get("tools"))] or None,
                 parameters=_parameters(request),
             ),
-            error_type=error_type,
-            error_message=error_message,
-            finished=finished,
         )
 
 
 DIALECT = AnthropicMessages()
-
-
-def _answer(reply: Reply | None) -> tuple[dict[str, Any], bool]:
-    """The reply as one unstreamed message, and whether it is whole."""
-    if reply is None:
-        return {}, False
-    if not lenient.is_event_stream(reply.body, reply.content_type):
-        value = lenient.parse(reply.body)
-        return mapping(value), isinstance(value, dict)
-    return _assemble(reply.body)
 
 
 def _assemble(body: bytes) -> tuple[dict[str, Any], bool]:
@@ -179,7 +166,7 @@ def _usage(answer: Mapping[str, Any]) -> Usage:
 
 
 def _parameters(request: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: request[key] for key, name in _PARAMETERS.items() if request.get(key) is not None}
+    found = parameters_of(request, _PARAMETERS)
     config = mapping(request.get("output_config"))
     if effort := lenient.text(config.get("effort")):
         found[names.REQUEST_REASONING_LEVEL] = effort
@@ -212,9 +199,7 @@ def _message(said: Mapping[str, Any]) -> Message:
 
 
 def _blocks(content: Any) -> list[Part]:
-    if isinstance(content, list):
-        return [_block(block) for block in content]
-    return [] if content is None or content == "" else [messages.generic(content)]
+    return messages.blocks(content, _block)
 
 
 def _block(block: Any) -> Part:
@@ -260,11 +245,9 @@ def _source(block: dict[str, Any]) -> Part | None:
     modality, source = _MODALITIES.get(str(block.get("type"))), mapping(block.get("source"))
     made: Part | None = None
     if modality and source.get("type") == "base64" and isinstance(source.get("data"), str):
-        made = {"type": "blob", "modality": modality, "content": source["data"]}
-        if mime_type := lenient.text(source.get("media_type")):
-            made["mime_type"] = mime_type
+        made = messages.blob(source["data"], modality, lenient.text(source.get("media_type")))
     elif modality and source.get("type") == "url" and isinstance(source.get("url"), str):
         made = {"type": "uri", "modality": modality, "uri": source["url"]}
     elif modality and source.get("type") == "file" and isinstance(source.get("file_id"), str):
-        made = {"type": "file", "modality": modality, "file_id": source["file_id"]}
+        made = messages.file(source["file_id"], modality)
     return messages.extended(made, block, {"source"}) if made else None

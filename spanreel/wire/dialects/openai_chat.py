@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spanreel.wire import attributes as names
-from spanreel.wire import errors, lenient, messages
+from spanreel.wire import lenient, messages
+from spanreel.wire.assembly import answer_of, call_of, parameters_of
 from spanreel.wire.dialect import Call, Reply
 from spanreel.wire.framing import sse
 from spanreel.wire.history import told
@@ -35,7 +36,6 @@ _PARAMETERS = {
     "reasoning_effort": names.REQUEST_REASONING_LEVEL,
     "stream": names.REQUEST_STREAM,
 }
-_OUTPUT_TYPES = {"text": "text", "json_object": "json", "json_schema": "json"}
 _MESSAGE_FIELDS = frozenset(
     {
         "role",
@@ -63,15 +63,14 @@ class OpenAIChat:
         return _PATH.search(path) is not None
 
     def read(self, request: Mapping[str, Any], reply: Reply | None) -> Call:
-        answer, finished = _answer(request, reply)
+        answer, finished = answer_of(reply, lambda body: _assembled(request, body))
         choices = objects(answer.get("choices"))
         reasons = tuple(reason for choice in choices if (reason := lenient.text(choice.get("finish_reason"))))
-        error_type, error_message = errors.of(answer, reply)
-        return Call(
-            model=lenient.text(request.get("model")),
-            response_model=lenient.text(answer.get("model")),
-            response_id=lenient.text(answer.get("id")),
-            stream=request.get("stream") is True,
+        return call_of(
+            request,
+            reply,
+            answer,
+            finished=finished,
             usage=_usage(answer),
             finish_reasons=reasons,
             content=Content(
@@ -80,23 +79,15 @@ class OpenAIChat:
                 tools=_tools(request),
                 parameters=_parameters(request),
             ),
-            error_type=error_type,
-            error_message=error_message,
-            finished=finished,
         )
 
 
 DIALECT = OpenAIChat()
 
 
-def _answer(request: Mapping[str, Any], reply: Reply | None) -> tuple[dict[str, Any], bool]:
-    """The reply as one unstreamed body, and whether it is whole."""
-    if reply is None:
-        return {}, False
-    if not lenient.is_event_stream(reply.body, reply.content_type):
-        value = lenient.parse(reply.body)
-        return mapping(value), isinstance(value, dict)
-    answer, done = _assemble(reply.body)
+def _assembled(request: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bool]:
+    """The streamed reply as one body; whole without the end marker too, once every choice asked for has its end."""
+    answer, done = _assemble(body)
     choices = answer["choices"]
     ended = bool(choices) and all(choice.get("finish_reason") for choice in choices)
     return answer, done or (ended and len(choices) >= (lenient.count(request.get("n")) or 1))
@@ -150,12 +141,12 @@ def _usage(answer: Mapping[str, Any]) -> Usage:
 
 
 def _parameters(request: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: request[key] for key, name in _PARAMETERS.items() if request.get(key) is not None}
+    found = parameters_of(request, _PARAMETERS)
     stop = request.get("stop")
     if stop is not None:
         found[names.REQUEST_STOP_SEQUENCES] = stop if isinstance(stop, list) else [stop]
     if kind := lenient.text(mapping(request.get("response_format")).get("type")):
-        found[names.OUTPUT_TYPE] = _OUTPUT_TYPES.get(kind, kind)
+        found[names.OUTPUT_TYPE] = messages.OUTPUT_TYPES.get(kind, kind)
     return found
 
 
@@ -196,13 +187,9 @@ def _parts(said: Mapping[str, Any]) -> list[Part]:
     parts: list[Part] = []
     if thought := said.get("reasoning_content") or said.get("reasoning"):
         parts.append(messages.reasoning(thought) if isinstance(thought, str) else messages.generic(thought))
-    content = said.get("content")
-    if isinstance(content, list):
-        parts += [_block(block) for block in content]
-    elif content is not None and content != "":
-        parts.append(messages.generic(content))
+    parts += messages.blocks(said.get("content"), _block)
     if refusal := lenient.text(said.get("refusal")):
-        parts.append({"type": "refusal", "content": refusal})
+        parts.append(messages.refusal(refusal))
     if audio := mapping(said.get("audio")):
         parts.append({**audio, "type": "audio"})
     parts += [_tool_call(call) for call in objects(said.get("tool_calls"))]
@@ -229,19 +216,14 @@ def _block(block: Any) -> Part:
     if kind == "text" and isinstance(block.get("text"), str):
         return messages.extended(messages.text(block["text"]), block, {"text"})
     if kind == "refusal" and isinstance(block.get("refusal"), str):
-        return messages.extended({"type": "refusal", "content": block["refusal"]}, block, {"refusal"})
+        return messages.extended(messages.refusal(block["refusal"]), block, {"refusal"})
     if kind == "image_url":
         url = inner.get("url", block.get("image_url"))
         part = messages.media(url, "image") if isinstance(url, str) else None
-    elif kind == "input_audio" and isinstance(inner.get("data"), str):
-        part = {
-            "type": "blob",
-            "modality": "audio",
-            "content": inner["data"],
-            "mime_type": f"audio/{inner.get('format', 'wav')}",
-        }
+    elif kind == "input_audio":
+        part = messages.sound(inner)
     elif kind == "file" and isinstance(inner.get("file_id"), str):
-        part = {"type": "file", "modality": "document", "file_id": inner["file_id"]}
+        part = messages.file(inner["file_id"], "document")
     elif kind == "file" and isinstance(inner.get("file_data"), str):
         part = messages.media(inner["file_data"], "document")
     if part is None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spanreel.wire import attributes as names
-from spanreel.wire import errors, lenient, messages
+from spanreel.wire import lenient, messages
+from spanreel.wire.assembly import answer_of, call_of
 from spanreel.wire.dialect import Call, Reply
 from spanreel.wire.lenient import first_count, items, mapping, objects
 from spanreel.wire.records import Content, Message
@@ -31,19 +32,15 @@ class OpenAIEmbeddings:
         return _PATH.search(path) is not None and b'"input"' in body
 
     def read(self, request: Mapping[str, Any], reply: Reply | None) -> Call:
-        value = lenient.parse(reply.body) if reply is not None else None
-        answer = mapping(value)
+        answer, finished = answer_of(reply)
         usage = mapping(answer.get("usage"))
-        error_type, error_message = errors.of(answer, reply)
-        return Call(
-            model=lenient.text(request.get("model")),
-            response_model=lenient.text(answer.get("model")),
-            response_id=lenient.text(answer.get("id")),
+        return call_of(
+            request,
+            reply,
+            answer,
+            finished=finished,
             usage=Usage(input=first_count(usage, "prompt_tokens", "total_tokens")),
             content=Content(input=_input(request.get("input")), parameters=_parameters(request, answer)),
-            error_type=error_type,
-            error_message=error_message,
-            finished=isinstance(value, dict),
         )
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spanreel.wire import attributes as names
-from spanreel.wire import errors, lenient, messages
+from spanreel.wire import lenient, messages
+from spanreel.wire.assembly import answer_of, call_of, parameters_of
 from spanreel.wire.dialect import Call, Reply
 from spanreel.wire.framing import sse
 from spanreel.wire.history import told
@@ -30,7 +31,6 @@ _PARAMETERS = {
     "previous_response_id": names.REQUEST_PREVIOUS_RESPONSE,
     "stream": names.REQUEST_STREAM,
 }
-_OUTPUT_TYPES = {"text": "text", "json_object": "json", "json_schema": "json"}
 _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -46,15 +46,14 @@ class OpenAIResponses:
         return _PATH.search(path) is not None and any(probe in body for probe in _PROBES)
 
     def read(self, request: Mapping[str, Any], reply: Reply | None) -> Call:
-        answer, finished = _answer(reply)
+        answer, finished = answer_of(reply, _assemble)
         reason = _finish_reason(answer)
-        error_type, error_message = errors.of(answer, reply)
         items = lenient.items(answer.get("output"))
-        return Call(
-            model=lenient.text(request.get("model")),
-            response_model=lenient.text(answer.get("model")),
-            response_id=lenient.text(answer.get("id")),
-            stream=request.get("stream") is True,
+        return call_of(
+            request,
+            reply,
+            answer,
+            finished=finished,
             usage=_usage(answer),
             finish_reasons=(reason,) if reason else (),
             content=Content(
@@ -64,23 +63,10 @@ class OpenAIResponses:
                 tools=[_tool(tool) for tool in objects(request.get("tools"))] or None,
                 parameters=_parameters(request),
             ),
-            error_type=error_type,
-            error_message=error_message,
-            finished=finished,
         )
 
 
 DIALECT = OpenAIResponses()
-
-
-def _answer(reply: Reply | None) -> tuple[dict[str, Any], bool]:
-    """The reply as one response object, and whether it is whole."""
-    if reply is None:
-        return {}, False
-    if not lenient.is_event_stream(reply.body, reply.content_type):
-        value = lenient.parse(reply.body)
-        return mapping(value), isinstance(value, dict)
-    return _assemble(reply.body)
 
 
 def _assemble(body: bytes) -> tuple[dict[str, Any], bool]:
@@ -185,11 +171,11 @@ def _finish_reason(answer: Mapping[str, Any]) -> str | None:
 
 
 def _parameters(request: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: request[key] for key, name in _PARAMETERS.items() if request.get(key) is not None}
+    found = parameters_of(request, _PARAMETERS)
     if effort := lenient.text(mapping(request.get("reasoning")).get("effort")):
         found[names.REQUEST_REASONING_LEVEL] = effort
     if kind := lenient.text(mapping(mapping(request.get("text")).get("format")).get("type")):
-        found[names.OUTPUT_TYPE] = _OUTPUT_TYPES.get(kind, kind)
+        found[names.OUTPUT_TYPE] = messages.OUTPUT_TYPES.get(kind, kind)
     return found
 
 
@@ -233,7 +219,9 @@ def _item(item: Any) -> tuple[str, list[Part]]:
     kind = item.get("type")
     if kind == "message" or (kind is None and "role" in item):
         role = item.get("role")
-        return role if isinstance(role, str) and role else "user", _blocks(item.get("content"))
+        return role if isinstance(role, str) and role else "user", messages.blocks(
+            item.get("content"), _block
+        )
     if kind == "reasoning":
         return "assistant", [_reasoning(item)]
     if isinstance(kind, str) and "call_id" in item:
@@ -273,12 +261,6 @@ def _reasoning(item: dict[str, Any]) -> Part:
     return messages.extended(messages.reasoning("\n".join(full or thoughts)), item, {"content", "type"})
 
 
-def _blocks(content: Any) -> list[Part]:
-    if isinstance(content, list):
-        return [_block(block) for block in content]
-    return [] if content is None or content == "" else [messages.generic(content)]
-
-
 def _block(block: Any) -> Part:
     if not isinstance(block, dict):
         return messages.generic(block)
@@ -289,7 +271,7 @@ def _block(block: Any) -> Part:
             key: value for key, value in made.items() if value != []
         }  # no annotations, no log probabilities
     if kind == "refusal" and isinstance(block.get("refusal"), str):
-        return messages.extended({"type": "refusal", "content": block["refusal"]}, block, {"refusal"})
+        return messages.extended(messages.refusal(block["refusal"]), block, {"refusal"})
     return _media(block) or messages.generic(block)
 
 
@@ -304,19 +286,11 @@ def _media(block: dict[str, Any]) -> Part | None:
     modality, address = _MEDIA.get(str(block.get("type")), ("", ""))
     if not modality:
         return None
-    sound = mapping(block.get("input_audio"))
-    if isinstance(sound.get("data"), str):
-        return {
-            "type": "blob",
-            "modality": modality,
-            "content": sound["data"],
-            "mime_type": f"audio/{sound.get('format', 'wav')}",
-        }
+    if sound := messages.sound(mapping(block.get("input_audio"))):
+        return sound
     for key in (address, "file_data"):
         if isinstance(block.get(key), str):
             return messages.extended(messages.media(block[key], modality), block, {key})
     if isinstance(block.get("file_id"), str):
-        return messages.extended(
-            {"type": "file", "modality": modality, "file_id": block["file_id"]}, block, ()
-        )
+        return messages.extended(messages.file(block["file_id"], modality), block, ())
     return None

@@ -277,7 +277,7 @@ SPANS = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(deadline=None)
 @given(st.lists(SPANS, min_size=1, max_size=4))
 def test_no_span_is_too_strange(spans: list[Span]) -> None:
     """Any attributes can be read, grouped and shown as JSON."""
