@@ -18,6 +18,7 @@ from commands import Cli, Done, Fill, environment, run_spans
 
 from spanreel.collector import files
 from spanreel.collector.store import open_reader
+from spanreel.location import spool_folder
 
 SCRIPT = """
 import spanreel
@@ -164,6 +165,27 @@ def test_port_in_use(cli: Cli, taken: int, option: str) -> None:
     """A port in use is named, and the option that names another."""
     other = "--grpc-port" if option == "--http-port" else "--http-port"
     is_one_line(cli("collect", option, str(taken), other, "0"), 1, f"{taken}.*in use", option)
+
+
+def test_an_address_of_another_machine(cli: Cli) -> None:
+    """An address that is not this machine's is named, and the option that names another."""
+    words = ["--host", "192.0.2.1", "--token", "t", "--http-port", "0", "--grpc-port", "0"]
+    is_one_line(cli("collect", *words), 1, "192.0.2.1 is no address of this machine", "--host")
+
+
+@pytest.mark.parametrize("words", [["runs"], ["show"], ["replay"]], ids=lambda words: words[0])
+def test_a_store_that_lacks_a_table(
+    cli: Cli, tmp_path: Path, fill: Fill, store: Path, words: list[str]
+) -> None:
+    """A store that somebody took a table from, with spans waiting for it: one line, and the spans wait on."""
+    fill(run_spans(1))
+    with closing(sqlite3.connect(store)) as connection:
+        connection.executescript("PRAGMA foreign_keys = OFF; DROP VIEW runs; DROP TABLE attribute_key;")
+    (tmp_path / "agent.py").write_text(SCRIPT)
+    assert cli("run", "--", "python", "agent.py").code == 0
+    waiting = list(spool_folder(store).iterdir())
+    is_one_line(cli(*words), 1, "not as this spanreel made it.*attribute_key", "--store")
+    assert list(spool_folder(store).iterdir()) == waiting
 
 
 def test_an_open_address_needs_a_token(cli: Cli) -> None:
