@@ -6,6 +6,7 @@ It must not decode or write spans itself.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -206,11 +207,12 @@ def _bound(settings: CollectorSettings) -> socket.socket:
         listening.listen(256)
     except OSError as error:
         listening.close()
-        reason = (
-            "is in use"
-            if error.errno == 98 or "in use" in str(error)
-            else f"cannot be used ({error.strerror})"
-        )
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise SpanreelError(
+                f"{settings.host} is no address of this machine", "choose another with --host"
+            ) from None
+        taken = error.errno == errno.EADDRINUSE
+        reason = "is in use" if taken else f"cannot be used ({error.strerror})"
         raise SpanreelError(
             f"port {settings.http_port} of {settings.host} {reason}", "choose another with --http-port"
         ) from None

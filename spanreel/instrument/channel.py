@@ -110,7 +110,7 @@ class Channel:
                 self._bodies.forget()
                 if self._split():
                     continue
-                log_once("spool", "the recording cannot be written (%s); it waits in memory", error.strerror)
+                log_once("spool", "the recording cannot be written (%s); it waits in memory", error)
                 self._retry_at = time.monotonic() + RETRY_S
                 self._shrink()
                 return False

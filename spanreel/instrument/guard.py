@@ -62,7 +62,7 @@ def log_once(place: str, message: str, *args: object) -> None:
     """A warning, the first time only."""
     if place not in _logged:
         _logged.add(place)
-        logger.warning(message, *args)
+        logger.warning(f"spanreel: {message}", *args)
 
 
 def reports_to(report_fault: Callable[[str, BaseException, ActiveSpan | None], None] | None) -> None:

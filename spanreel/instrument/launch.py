@@ -21,10 +21,17 @@ from spanreel.exceptions import SpanreelError
 _own_files = (__file__, runpy.__file__, "<frozen runpy>")
 
 
+class NoProgram(SpanreelError):
+    """There is no such script or module."""
+
+
 def main(arguments: Sequence[str]) -> None:
     """Record a program: its script or option and what follows."""
     record(os.environ.get("SPANREEL_STORE"))
-    run_program(arguments)
+    try:
+        run_program(arguments)
+    except NoProgram as error:
+        sys.exit(f"spanreel: {error.args[0]}\n  → {error.remedy}")
 
 
 def record(store: str | os.PathLike[str] | None) -> None:
@@ -51,7 +58,7 @@ def run_program(arguments: Sequence[str]) -> None:
         arguments: a script, ``-m module`` or ``-c code``, and its own arguments.
 
     Raises:
-        SpanreelError: there is no such script or module.
+        NoProgram: there is no such script or module.
     """
     kind, rest = arguments[0], list(arguments[1:])
     sys.orig_argv = [sys.executable, *arguments]
@@ -87,7 +94,7 @@ def own_file(file: str) -> None:
 def _run_script(script: str, rest: list[str]) -> None:
     path = Path(script)
     if not path.exists():
-        raise SpanreelError(f"there is no script {script}", "name a Python file, or -m MODULE")
+        raise NoProgram(f"there is no script {script}", "name a Python file, or -m MODULE")
     if path.is_dir() or path.suffix in (".zip", ".pyz"):
         sys.argv[:] = [script, *rest]
         runpy.run_path(script, run_name="__main__")
@@ -104,7 +111,7 @@ def _run_module(name: str) -> None:
     loader: Any = spec.loader if spec else None
     code = loader.get_code(spec.name) if spec and hasattr(loader, "get_code") else None
     if spec is None or code is None:
-        raise SpanreelError(
+        raise NoProgram(
             f"there is no module {name} to run", "see that it is installed here, or name its file"
         )
     sys.argv[0] = spec.origin or name

@@ -18,6 +18,7 @@ from commands import Cli, Done, Fill, environment, run_spans
 
 from spanreel.collector import files
 from spanreel.collector.store import open_reader
+from spanreel.location import spool_folder
 
 SCRIPT = """
 import spanreel
@@ -166,6 +167,27 @@ def test_port_in_use(cli: Cli, taken: int, option: str) -> None:
     is_one_line(cli("collect", option, str(taken), other, "0"), 1, f"{taken}.*in use", option)
 
 
+def test_an_address_of_another_machine(cli: Cli) -> None:
+    """An address that is not this machine's is named, and the option that names another."""
+    words = ["--host", "192.0.2.1", "--token", "t", "--http-port", "0", "--grpc-port", "0"]
+    is_one_line(cli("collect", *words), 1, "192.0.2.1 is no address of this machine", "--host")
+
+
+@pytest.mark.parametrize("words", [["runs"], ["show"], ["replay"]], ids=lambda words: words[0])
+def test_a_store_that_lacks_a_table(
+    cli: Cli, tmp_path: Path, fill: Fill, store: Path, words: list[str]
+) -> None:
+    """A store that somebody took a table from, with spans waiting for it: one line, and the spans wait on."""
+    fill(run_spans(1))
+    with closing(sqlite3.connect(store)) as connection:
+        connection.executescript("PRAGMA foreign_keys = OFF; DROP VIEW runs; DROP TABLE attribute_key;")
+    (tmp_path / "agent.py").write_text(SCRIPT)
+    assert cli("run", "--", "python", "agent.py").code == 0
+    waiting = list(spool_folder(store).iterdir())
+    is_one_line(cli(*words), 1, "not as this spanreel made it.*attribute_key", "--store")
+    assert list(spool_folder(store).iterdir()) == waiting
+
+
 def test_an_open_address_needs_a_token(cli: Cli) -> None:
     """Listening where others can reach it is refused without a token."""
     done = cli("collect", "--host", "0.0.0.0", "--http-port", "0", "--grpc-port", "0")
@@ -234,6 +256,15 @@ def test_a_replay_whose_folder_is_gone(cli: Cli, tmp_path: Path) -> None:
 def test_a_missing_program(cli: Cli) -> None:
     """`run` of a program that is not there."""
     is_one_line(cli("run", "--", "no-such-program"), 1, "no program 'no-such-program'", "python")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["gone.py"], "no script gone.py"), (["-m", "gone"], "no module gone")]
+)
+def test_a_missing_script(cli: Cli, words: list[str], said: str) -> None:
+    """`run` of a script or a module that is not there; nothing is recorded."""
+    is_one_line(cli("run", "--", "python", *words), 1, f"there is {said}", "file")
+    assert "no store" in cli("runs").err
 
 
 @pytest.mark.parametrize(

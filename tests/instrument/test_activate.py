@@ -78,7 +78,7 @@ def test_a_disabled_sdk_records_nothing(
     assert handle.flush()
     handle.uninstrument()
     assert not location.spool_folder(store).exists()
-    assert caplog.messages == ["OTEL_SDK_DISABLED is set: nothing is recorded"]
+    assert caplog.messages == ["spanreel: OTEL_SDK_DISABLED is set: nothing is recorded"]
 
 
 def test_the_one_line_is_light(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def connect_for_writing(path: Path, wait_seconds: float = BUSY_SECONDS) -> sqlit
             path, timeout=wait_seconds, isolation_level=None, check_same_thread=False
         )
     except (OSError, sqlite3.Error) as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     try:
         check_version(connection, path)  # before anything is changed: the file may be somebody else's
         connection.execute("PRAGMA page_size = 4096")
@@ -138,7 +138,7 @@ def connect_for_writing(path: Path, wait_seconds: float = BUSY_SECONDS) -> sqlit
         _migrate(connection, path)
     except (OSError, sqlite3.Error) as error:
         connection.close()
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     except BaseException:
         connection.close()
         raise
@@ -156,12 +156,12 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
     try:
         connection = _open_read_only(path)
     except sqlite3.Error as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     try:
         pending = check_version(connection, path)
     except sqlite3.Error as error:
         connection.close()
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     except BaseException:
         connection.close()
         raise
@@ -246,12 +246,17 @@ def _create_private(path: Path) -> None:
         return
 
 
-def _unusable(path: Path, error: Exception) -> StoreError:
+def unusable(path: Path, error: Exception) -> StoreError:
+    """What is wrong with the file, in words."""
     text = str(error)
     if path.is_dir():
         return StoreError(f"{path} is a folder, not a store", "name a file with --store")
     if "not a database" in text or "malformed" in text:
         return StoreError(f"{path} is not a spanreel store ({text})", "name another file with --store")
+    if "no such table" in text or "no such column" in text:
+        return StoreError(
+            f"the store at {path} is not as this spanreel made it ({text})", "name another file with --store"
+        )
     if "locked" in text:
         return StoreError(
             f"the store at {path} is locked by another process", "try again when that one is done"

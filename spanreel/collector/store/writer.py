@@ -19,7 +19,7 @@ from spanreel.collector.store import grouped, rows
 from spanreel.collector.store.contents import Contents, members_of, object_of
 from spanreel.collector.store.keys import Keys
 from spanreel.collector.store.restorer import Restorer
-from spanreel.collector.store.schema import connect_for_writing
+from spanreel.collector.store.schema import connect_for_writing, unusable
 from spanreel.collector.store.sweep import sweep
 from spanreel.exceptions import StoreError
 from spanreel.wire import conventions
@@ -74,8 +74,12 @@ class Writer:
         self._last_resource: tuple[Resource | None, int] = (None, 0)
         self._last_scope: tuple[Scope | None, int] = (None, 0)
         self._shapes: dict[tuple[Any, ...], _Shape] = {}
-        self._load_shared()
-        self._version = self._data_version()
+        try:
+            self._load_shared()
+            self._version = self._data_version()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise unusable(path, error) from error
 
     def add(self, spans: Sequence[Span], also: Callable[[sqlite3.Connection], object] | None = None) -> Added:
         """Store spans in one transaction; when this returns, they are on the disk.
