@@ -24,7 +24,7 @@ import openai  # noqa: E402
 import workloads  # noqa: E402
 
 import spanreel  # noqa: E402
-from spanreel.collector.store import open_reader  # noqa: E402
+from spanreel.collector.store import open_reader, open_writer  # noqa: E402
 
 
 def converse(turns: int, edited: bool) -> tuple[int, int]:
@@ -66,6 +66,7 @@ def measure(turns: int, edited: bool) -> dict[str, float | int | bool]:
     spool = sum(path.stat().st_size for path in (folder / "spans.db.spool").iterdir())
     with open_reader(folder / "spans.db") as reader:
         spans = sum(len(run.records) for run in reader.runs())
+    open_writer(folder / "spans.db").close()  # the last one to write takes the WAL into the file
     store = sum(path.stat().st_size for path in folder.glob("spans.db*") if path.is_file())
     per_span = (store - distinct) / spans
     return {"turns": turns, "edited": edited, "spans": spans, "distinct_message_bytes": distinct, "request_bytes": sent, "spool_bytes": spool,

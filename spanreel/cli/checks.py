@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module, metadata
 from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spanreel import version
 from spanreel.cli.objects import Check, Diagnosis
@@ -18,7 +21,13 @@ from spanreel.cli.words import plural
 from spanreel.exceptions import SpanreelError
 from spanreel.location import announced_collector, announcement_file, spool_folder
 
-FRAMEWORKS = {"langchain-core": "langchain_core", "openai-agents": "agents"}
+if TYPE_CHECKING:
+    from spanreel.instrument.frameworks.probe import Probed
+
+FRAMEWORKS = {"langchain": "langchain-core", "langgraph": "langgraph", "openai-agents": "openai-agents"}
+"""Frameworks that can be tapped, and the package each is in."""
+IMPORTS = 60.0  # seconds that frameworks have to be imported
+PROBE = "spanreel.instrument.frameworks.probe"
 PATIENCE = 1.0  # seconds that a collector has to answer
 
 
@@ -143,7 +152,11 @@ def _spool(store: Path) -> Iterator[Check]:
     for path in pending:
         content = path.read_bytes()
         size += len(content)
-        torn += frames(content).torn_bytes
+        found = frames(content)
+        while found.more:
+            torn += found.torn_bytes
+            found = frames(content, found.next_offset)
+        torn += found.torn_bytes
     if torn:
         yield Check(
             name="spool",
@@ -229,13 +242,51 @@ def _clients() -> Iterator[Check]:
 
 
 def _frameworks() -> Iterator[Check]:
-    for package, module in FRAMEWORKS.items():
-        if find_spec(module) is not None and _installed(package):
+    """The frameworks that are installed, and whether the names that their taps wrap are still in them."""
+    installed = [name for name, package in FRAMEWORKS.items() if _installed(package)]
+    if not installed:
+        return
+    try:
+        probed = _probed(installed)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        yield Check(
+            name="tap",
+            state="warn",
+            found=f"the frameworks could not be looked at ({type(error).__name__})",
+            remedy=f"{sys.executable} -m {PROBE} {' '.join(installed)}",
+        )
+        return
+    for name in installed:
+        package = f"{FRAMEWORKS[name]} {metadata.version(FRAMEWORKS[name])}"
+        lacking = {
+            one["target"]: one["state"]
+            for one in probed
+            if one["framework"] == name and one["state"] != "found"
+        }
+        if not lacking:
+            yield Check(name="tap", state="ok", found=f"{package}: tools and runs can be tapped")
+        elif set(lacking.values()) == {"missing"}:
             yield Check(
                 name="tap",
-                state="ok",
-                found=f"{package} {metadata.version(package)}: tools and runs can be tapped",
+                state="fail",
+                found=f"{package} lacks names that the tap wraps: {', '.join(lacking)}",
+                remedy=f"pip install -U spanreel, or an earlier {FRAMEWORKS[name]}",
             )
+        else:
+            target, why = next(item for item in lacking.items() if item[1] != "missing")
+            yield Check(
+                name="tap",
+                state="warn",
+                found=f"{package} cannot be imported: {target.partition(':')[0]}: {why}",
+                remedy=f"pip install --force-reinstall {FRAMEWORKS[name]}",
+            )
+
+
+def _probed(frameworks: list[str]) -> list[Probed]:
+    """In a process of its own: doctor itself loads no framework. What stands in this folder is not what is installed."""
+    line = [sys.executable, "-P", "-m", PROBE, *frameworks]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=IMPORTS, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _extras() -> Iterator[Check]:

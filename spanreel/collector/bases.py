@@ -1,12 +1,13 @@
-"""Request bodies given as a base and a tail, made whole again.
+"""Request bodies given as a base and what is new, made whole again.
 
 An agent sends its whole history with every call. In a spool or a file a body may be given as the id of an earlier span
-and how many bytes of that span's body it begins with; every reader makes it whole before anything else looks at it.
+and how many bytes of that span's body it begins with, and perhaps ends with; every reader makes it whole before anything else looks at it.
 It must not open a store: whoever has one passes a way to look bodies up.
 """
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from spanreel.wire.spans import Span, Value
 
 LOST: Final = "request base not found"
 _KEPT_BYTES: Final = 64 << 20
+_BASE: Final = re.compile(r"([0-9a-zA-Z]+):([0-9]{1,12})(?::([0-9]{1,12}))?")
 
 Lookup = Callable[[str, str], "bytes | None"]
 """(trace id, span id) -> the request body of that span, searched in that trace first."""
@@ -57,13 +59,14 @@ class RequestBodies:
             if isinstance(body, str | bytes):
                 self._remember(span.span_id, _as_bytes(body))
             return span
-        base, _, size = str(named).partition(":")
-        if not size.isascii() or not size.isdigit():
+        found = _BASE.fullmatch(str(named))
+        if found is None:
             return None
-        prefix = self._body(span.trace_id, base)
-        if prefix is None or len(prefix) < int(size):
+        base, first, last = found[1], int(found[2]), int(found[3] or 0)
+        other = self._body(span.trace_id, base)
+        if other is None or len(other) < first + last:
             return None
-        whole = prefix[: int(size)] + _as_bytes(body)
+        whole = other[:first] + _as_bytes(body) + other[len(other) - last :]
         self._remember(span.span_id, whole)
         attributes = dict(span.attributes)
         del attributes[WIRE_REQUEST_BASE]

@@ -142,13 +142,16 @@ class _Joined:
 
 
 def _spool(data: bytes, name: str) -> Iterator[list[Span]]:
-    found = frames(data, 0)
-    for payload in found.payloads:
-        yield _protobuf(payload, name)
-    if found.torn_bytes:
-        raise BadInput(
-            f"{name}: {found.torn_bytes} bytes are no whole record; the rest was read", "spanreel runs"
-        )
+    torn, found = 0, frames(data, 0)
+    while True:
+        torn += found.torn_bytes
+        for payload in found.payloads:
+            yield _protobuf(payload, name)
+        if not found.more:
+            break
+        found = frames(data, found.next_offset)
+    if torn:
+        raise BadInput(f"{name}: {torn} bytes are no whole record; the rest was read", "spanreel runs")
 
 
 def _protobuf(data: bytes, name: str) -> list[Span]:

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from spanreel.exceptions import SpanreelError
-from spanreel.instrument import frameworks, guard, recorder, runs, settings, taps, threads, tracing
+from spanreel.instrument import frameworks, guard, misses, process, recorder, runs, settings, taps, threads, tracing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -43,6 +43,7 @@ class Instrumentation:
                 return
             _active = None
             taps.remove()
+            misses.remove()
             frameworks.uninstall()
             threads.uninstall()
             runs.uninstall()
@@ -50,6 +51,18 @@ class Instrumentation:
             self._provided.close()
             recorder.install(None)
             guard.reports_to(None)
+
+    def before_fork(self) -> None:
+        """Bring our threads to a rest, so that the child finds nothing half done."""
+        if self._recorder is not None and self._provided is not None:
+            self._recorder.before_fork()
+            self._provided.before_fork()
+
+    def after_fork(self) -> None:
+        """In the parent of a fork: go on."""
+        if self._recorder is not None and self._provided is not None:
+            self._recorder.after_fork()
+            self._provided.after_fork()
 
     def forked(self) -> None:
         """In the child of a fork: go on recording, as a process of its own."""
@@ -131,6 +144,7 @@ def _switch_on(asked: settings.Settings) -> Instrumentation:
     guard.reports_to(recording.fault)
     _hook_process()
     taps.install()
+    misses.install()
     frameworks.install()
     threads.install()
     runs.install()
@@ -149,12 +163,25 @@ def _hook_process() -> None:
         return
     _hooked = True
     atexit.register(uninstrument)
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
-def _after_fork() -> None:
+def _before_fork() -> None:
+    if _active is not None:
+        _active.before_fork()
+
+
+def _in_parent() -> None:
+    if _active is not None:
+        _active.after_fork()
+
+
+def _in_child() -> None:
+    """The locks that another thread may have held are ours alone now."""
     global _lock
     _lock = threading.RLock()
+    threads.forked()
+    process.forked()
     tracing.forked()
     if _active is not None:
         _active.forked()

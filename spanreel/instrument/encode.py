@@ -52,7 +52,7 @@ def with_text(span: Span) -> Span:
 
 
 def with_base(span: Span, bodies: Bodies) -> Span:
-    """The same, its request given as an earlier one's beginning and the rest, where that saves something."""
+    """The same, its request given as what it does not share with an earlier one, where that saves something."""
     body = span.attributes.get(names.HTTP_REQUEST_BODY)
     if not isinstance(body, bytes):
         return with_text(span)
@@ -62,8 +62,8 @@ def with_base(span: Span, bodies: Bodies) -> Span:
     if shared is None:
         return with_text(span)
     base = {
-        names.HTTP_REQUEST_BODY: body[shared.length :],
-        names.WIRE_REQUEST_BASE: f"{shared.base}:{shared.length}",
+        names.HTTP_REQUEST_BODY: body[shared.length : len(body) - shared.end],
+        names.WIRE_REQUEST_BASE: f"{shared.base}:{shared.length}" + (f":{shared.end}" if shared.end else ""),
     }
     return with_text(replace(span, attributes={**span.attributes, **base}))
 

@@ -41,6 +41,7 @@ _GENAI = ("gen_ai.", "openinference.", "llm.", "traceloop.", "mcp.", "ai.", "lan
 
 BYTES = 3 * 1024 * 1024  # of attributes in one export request
 COUNT = 512  # spans in one export request
+FORK_S = 0.5
 DELAY_S = 2.0
 QUEUED = 4096  # spans that may wait for an endpoint
 
@@ -167,6 +168,16 @@ class Batches(SpanProcessor):
             with guard("closing the OTLP exporter"):
                 self._exporter.shutdown()
 
+    def before_fork(self) -> None:
+        """Wait while the exporter's modules are imported: in the child their locks would be held for ever."""
+        self._rests = self._making.acquire(timeout=FORK_S)
+
+    def after_fork(self) -> None:
+        """In the parent: go on."""
+        if self._rests:
+            self._rests = False
+            self._making.release()
+
     def forked(self) -> None:
         """In the child: a queue and a thread of its own; the parent sends what the parent ended."""
         self._exporter = None
@@ -175,6 +186,8 @@ class Batches(SpanProcessor):
     def _reset(self) -> None:
         self._queue: SimpleQueue[ReadableSpan | threading.Event | None] = SimpleQueue()
         self._hurry = threading.Event()
+        self._making = threading.Lock()
+        self._rests = False
         self._thread: threading.Thread | None = None
 
     def _run(self) -> None:
@@ -210,7 +223,8 @@ class Batches(SpanProcessor):
         if not batch:
             return
         if self._exporter is None:
-            self._exporter = self._make()
+            with self._making:
+                self._exporter = self._make()
         started = time.monotonic()
         result = self._exporter.export(batch)
         if result.value:

@@ -19,6 +19,7 @@ from spanreel.wire import redaction
 
 _ZLIB = {"gzip": 47, "x-gzip": 47, "deflate": 47}
 _COUNT = re.compile(r"\d{1,6}")
+_SAID_ELSEWHERE = ("x-stainless-", "content-length")  # the retry count; the size of the body as it is kept
 UNDECODED = "response body kept as it came: "
 
 
@@ -41,7 +42,7 @@ def attributes(exchange: Exchange) -> dict[str, Any]:
     }
     if exchange.status:
         known[names.HTTP_STATUS] = exchange.status
-        known[names.WIRE_RESPONSE_HEADERS] = _pairs(redaction.response_headers(response_headers))
+        known[names.WIRE_RESPONSE_HEADERS] = _pairs(redaction.response_headers(_telling(response_headers)))
         known.update(_body(exchange, response_headers))
         if exchange.status >= 400:
             known[names.ERROR_TYPE] = str(exchange.status)
@@ -102,8 +103,8 @@ def _resend(headers: Sequence[tuple[str, str]]) -> int:
 
 
 def _telling(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Without what every request of an SDK repeats about its platform; the retry count is an attribute of its own."""
-    return [(name, value) for name, value in headers if not name.lower().startswith("x-stainless-")]
+    """Without what every request of an SDK repeats about its platform, and what is an attribute of its own."""
+    return [(name, value) for name, value in headers if not name.lower().startswith(_SAID_ELSEWHERE)]
 
 
 def _pairs(pairs: Any) -> str:

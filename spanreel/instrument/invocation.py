@@ -34,6 +34,8 @@ SPAN_KEY = otel_context.create_key("spanreel-span")
 TOOL_KEY = otel_context.create_key("spanreel-tool")  # the tool in flight; an agent inside it begins anew
 
 _NAME_KEYS = {AGENT: names.AGENT_NAME, WORKFLOW: names.WORKFLOW_NAME}
+latest_root: ActiveSpan | None = None
+"""Of this process, whether it has ended or not."""
 _last_root: ContextVar[ActiveSpan | None] = ContextVar("spanreel-last-root", default=None)
 
 
@@ -85,6 +87,7 @@ def begin(
 
     The outermost one is a run: it is on file, open, before this returns.
     """
+    global latest_root
     recording = recorder.current()
     if recording is None:
         return None
@@ -105,6 +108,7 @@ def begin(
             span.run_id = alias or f"{span.trace_id:032x}"
             inside = otel_context.set_value(RUN_KEY, span.run_id, inside)
             inside = threads.in_new_run(otel_context.set_value(ROOT_KEY, span, inside))
+            latest_root = span
             recording.open(span)
         return Invocation(span, inside, root)
     return None

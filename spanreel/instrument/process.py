@@ -88,6 +88,13 @@ def uninstall() -> None:
     ended.end(error=error if isinstance(error, BaseException) else None)
 
 
+def forked() -> None:
+    """In the child: nobody holds the lock, and nobody is opening the run."""
+    global _lock, _opening
+    _lock = threading.RLock()
+    _opening = False
+
+
 def _exit(status: int | str | None = None, /) -> NoReturn:
     """`sys.exit`; what it was given is nowhere to be read once the interpreter shuts down."""
     global _exit_code

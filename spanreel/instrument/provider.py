@@ -57,6 +57,16 @@ class Provided:
         if self._batches is not None:
             self._batches.shutdown()
 
+    def before_fork(self) -> None:
+        """Let our exporter's thread come to a rest."""
+        if self._batches is not None:
+            self._batches.before_fork()
+
+    def after_fork(self) -> None:
+        """In the parent: go on."""
+        if self._batches is not None:
+            self._batches.after_fork()
+
     def forked(self) -> None:
         """In the child: a process of its own."""
         self.resource = _resource(self.resource, None)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LINGER_S = 0.03
 BATCH = 256
 TICK_S = 1.0  # how often an idle thread looks whether something waits
+FORK_S = 0.5  # how long a fork waits for the exporting thread: a disk or a collector may hang
 MARKER = "capture incomplete"
 
 
@@ -131,6 +132,16 @@ class Recorder:
             self._thread.join(5.0)
         self._channel.close()
 
+    def before_fork(self) -> None:
+        """Let the exporting thread come to a rest, for in the child whatever lock it holds (an import's too) is held for ever."""
+        self._rests = self._writing.acquire(timeout=FORK_S)
+
+    def after_fork(self) -> None:
+        """In the parent: go on."""
+        if self._rests:
+            self._rests = False
+            self._writing.release()
+
     def forked(self) -> None:
         """In the child: a file and a thread of its own; what the parent enqueued is the parent's to write."""
         self._channel.forked()
@@ -142,6 +153,8 @@ class Recorder:
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
+        self._writing = threading.Lock()
+        self._rests = False
         self._starting = threading.RLock()  # a span may end by garbage collection while it is held
         self._last: Context | None = None
 
@@ -176,7 +189,7 @@ class Recorder:
         while running:
             batch = self._next_batch()
             running = None not in batch
-            with guard("writing"):
+            with self._writing, guard("writing"):
                 self._write(batch)
             for item in batch:
                 if isinstance(item, _Flush):

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from opentelemetry import context as otel_context
 
-from spanreel.exceptions import NotReplayable, SpanreelError
+from spanreel.exceptions import SpanreelError
 from spanreel.instrument import codec, invocation, process, recorder
+from spanreel.instrument.binding import arguments_of, rebound
 from spanreel.instrument.guard import guard, log_once
 from spanreel.instrument.invocation import ABSENT, AGENT, FUNCTION, PROCESS, WORKFLOW, Invocation
 from spanreel.instrument.stepping import async_generator, generator
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from spanreel.instrument.tracing import ActiveSpan
 
-__all__ = ["Run", "agent", "install", "note", "outcome", "process_context", "run", "uninstall"]
+__all__ = ["Run", "agent", "install", "note", "outcome", "process_context", "rebound", "run", "uninstall"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 process_context = process.process_context
@@ -258,51 +259,6 @@ class _Called:
             return output
 
         return wrapper
-
-
-def arguments_of(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> dict[str, Any]:
-    """The arguments of a call by parameter name; the object of a method is left out.
-
-    Raises:
-        TypeError: when they do not fit; then the function itself will say so.
-    """
-    bound = _signature(function).bind(*args, **kwargs)
-    given = dict(bound.arguments)
-    first = next(iter(bound.signature.parameters), "")
-    if first in ("self", "cls"):
-        given.pop(first, None)
-    return given
-
-
-@functools.lru_cache(maxsize=1024)
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(function)
-
-
-def rebound(
-    function: Callable[..., Any], inputs: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The positional and keyword arguments of a recorded call of an agent, from its decoded input.
-
-    Raises:
-        NotReplayable: when the function takes other arguments now.
-    """
-    bound = inspect.signature(function).bind_partial()
-    bound.arguments.update(inputs)
-    wanted = bound.signature.parameters
-    new = [name for name, parameter in wanted.items() if _needed(parameter) and name not in inputs]
-    gone = [name for name in inputs if name not in wanted]
-    for names_of, said in ((new, "now also needs"), (gone, "no longer takes")):
-        if names_of:
-            raise NotReplayable(f"{function.__qualname__} {said} {', '.join(names_of)}", "replay the code that was recorded, or record again")  # fmt: skip
-    return bound.args, bound.kwargs
-
-
-def _needed(parameter: inspect.Parameter) -> bool:
-    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return parameter.default is inspect.Parameter.empty and parameter.kind not in several
 
 
 def _entry(function: Any) -> dict[str, Any]:

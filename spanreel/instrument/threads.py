@@ -78,6 +78,12 @@ def uninstall() -> None:
             setattr(owner, name, original)
 
 
+def forked() -> None:
+    """In the child: nobody holds the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
 def _path() -> str:
     return getattr(_here, "path", MAIN)
 

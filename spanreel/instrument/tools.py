@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
 from spanreel.exceptions import SpanreelError
-from spanreel.instrument.runs import arguments_of
+from spanreel.instrument.binding import arguments_of
 from spanreel.instrument.stepping import async_generator, generator
 from spanreel.instrument.tool_call import (
     WRITE,

@@ -92,7 +92,7 @@ class _Builder:
             run_id=run.run_id,
             session_id=run.session,
             trace_id=run.trace_id,
-            alias=run.segment,
+            alias=run.alias,
             agent_name=run.agent_name,
             model=run.model,
             status=cast("Status", run.status),

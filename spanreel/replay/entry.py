@@ -12,8 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from spanreel.exceptions import SpanreelError
+from spanreel.exceptions import NotReplayable, SpanreelError
 from spanreel.instrument import codec
+from spanreel.instrument.binding import rebound
 
 REMEDY = "name the command that runs it: spanreel replay RUN -- python …"
 
@@ -39,35 +40,13 @@ def call(function: str, file: str | None, inputs: str) -> Any:
     if not callable(found):
         raise SpanreelError(f"there is no function {name} in {module} any more", REMEDY)
     given = codec.decode(inputs)
-    args, kwargs = _arguments(found, function, given)
-    return _finished(found(*args, **kwargs))
-
-
-def _arguments(function: Any, name: str, given: Any) -> tuple[list[Any], dict[str, Any]]:
-    """Positional and keyword arguments, by the parameters the function has now."""
-    values: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
-    parameters = inspect.signature(function).parameters
-    for parameter in parameters.values():
-        if parameter.name not in values:
-            continue
-        value = values.pop(parameter.name)
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            args += list(value)
-        elif parameter.kind is parameter.VAR_KEYWORD:
-            kwargs |= dict(value)
-        elif parameter.kind is parameter.KEYWORD_ONLY:
-            kwargs[parameter.name] = value
-        else:
-            args.append(value)
     try:
-        if values:
-            raise TypeError(f"it has no parameter {next(iter(values))!r}")
-        inspect.signature(function).bind(*args, **kwargs)
-    except TypeError as error:
-        raise SpanreelError(f"{name} cannot be called as it was recorded: {error}", REMEDY) from error
-    return args, kwargs
+        args, kwargs = rebound(found, given if isinstance(given, dict) else {})
+    except NotReplayable as error:
+        raise SpanreelError(
+            f"{function} cannot be called as it was recorded: {error.args[0]}", REMEDY
+        ) from error
+    return _finished(found(*args, **kwargs))
 
 
 def _finished(value: Any) -> Any:
@@ -107,10 +86,12 @@ def _module(name: str, file: str | None) -> ModuleType:
 
 def _from_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = path.stem if path.stem not in sys.modules else f"{path.stem} (script)"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
+    sys.modules[name] = module
+    codec.moved("__main__", name)  # where the recorded values find their classes
     spec.loader.exec_module(module)
     return module

@@ -15,6 +15,7 @@ from opentelemetry import context as otel_context
 
 from spanreel.exceptions import Divergence, Signal, SpanreelError
 from spanreel.instrument import activate, invocation, process, recorder, responder, runs
+from spanreel.instrument.tracing import RUN_KEY
 from spanreel.location import announced_collector, resolve_store
 from spanreel.replay.backoff import no_backoff
 from spanreel.replay.match import MATCH, Matcher
@@ -23,6 +24,7 @@ from spanreel.replay.playback import RecordedResponder
 from spanreel.replay.recording import ModelEffect, Recording
 from spanreel.replay.stored import stored
 from spanreel.replay.verdict import Verdict, judge
+from spanreel.wire import attributes as names
 from spanreel.wire.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -170,6 +172,7 @@ class Execution:
         self._error = None if finished or isinstance(error, Signal) else error
         if self._run is None:
             self._find_run()
+            self._tell()
         signal = self._books.signal or self._unfinished(None if finished else error)
         ending = signal or error
         stack.__exit__(type(ending) if ending else None, ending, ending.__traceback__ if ending else None)
@@ -199,9 +202,22 @@ class Execution:
         return Divergence(first.text(), first.as_dict()) if first and error is None else None
 
     def _find_run(self) -> None:
+        """Of an agent that made no call: the run it began, else the process's own, which is opened to be seen."""
         if self._books.run_id is None:
-            root = invocation.current_root() or (process._root.span if process._root else None)
-            self._books.run_id = root.run_id if root else None
+            root = invocation.latest_root
+            own = otel_context.set_value(RUN_KEY, root.run_id, root.context) if root is not None else None
+            self._books.context = own or process.process_context()
+
+    def _tell(self) -> None:
+        """Say in the replay's run that it diverged, for its root may have ended, or may end as if nothing had been."""
+        recording = recorder.current()
+        if recording is not None and self.verdict.verdict == "diverged" and self._books.context is not None:
+            said = {f"{names.OUTCOME}status": "diverged"}
+            recording.end(
+                recording.start(
+                    "divergence", names.KIND_INTERNAL, said, context=self._books.context, outward=False
+                )
+            )
 
 
 def _refuse(

@@ -85,7 +85,7 @@ def summary(run: Run) -> RunSummary:
     return RunSummary(
         run_id=run.run_id,
         trace_id=run.trace_id,
-        alias=run.segment,
+        alias=run.alias,
         session_id=run.session,
         agent_name=run.agent_name,
         status=cast("Status", run.status),

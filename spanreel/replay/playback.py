@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 
 from spanreel.exceptions import Divergence, EffectDenied, Signal
+from spanreel.instrument import process
 from spanreel.instrument.responder import ModelAnswer, ModelRequest, ToolAnswer, ToolRequest
 from spanreel.instrument.tracing import RUN_KEY
 from spanreel.replay import divergence
@@ -21,17 +23,26 @@ from spanreel.replay.divergence import DivergenceReport
 from spanreel.replay.match import Consumed, Drift, Hit, Matcher
 from spanreel.replay.recording import Answer, ModelEffect, ToolEffect
 
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
 
 @dataclass(slots=True)
 class Books:
-    """What has happened so far. signal: the first that was raised; run_id: of the replaying run, once it is known."""
+    """What has happened so far. signal: the first that was raised; context: within the replaying run, once it is known."""
 
     recorded: int = 0
     divergences: list[DivergenceReport] = field(default_factory=list[DivergenceReport])
     drift: list[Drift] = field(default_factory=list[Drift])
     denied: list[EffectDenied] = field(default_factory=list[EffectDenied])
     signal: Signal | None = None
-    run_id: str | None = None
+    context: Context | None = None
+
+    @property
+    def run_id(self) -> str | None:
+        """The replaying run."""
+        run_id = self.context.get(RUN_KEY) if self.context is not None else None
+        return run_id if isinstance(run_id, str) else None
 
 
 class RecordedResponder:
@@ -131,9 +142,10 @@ class RecordedResponder:
             self.books.drift.append(hit.drift)
 
     def _note_run(self) -> None:
+        """A call outside any run is one of the process's own, which it opens even if nothing answers it."""
         if self.books.run_id is None:
-            run_id = otel_context.get_value(RUN_KEY)
-            self.books.run_id = run_id if isinstance(run_id, str) else None
+            here = otel_context.get_current()
+            self.books.context = here if here.get(RUN_KEY) is not None else process.process_context()
 
     def _at_cut(self, effect: ModelEffect, answer: Answer) -> Callable[[], None] | None:
         if answer.whole:

@@ -122,9 +122,8 @@ WIRE_OUTCOME: Final = "spanreel.wire.outcome"  # complete | closed | dropped | c
 WIRE_ERROR: Final = "spanreel.wire.error.message"
 WIRE_REQUEST_HEADERS: Final = "spanreel.wire.request.headers"  # JSON list of pairs
 WIRE_RESPONSE_HEADERS: Final = "spanreel.wire.response.headers"  # JSON list of pairs
-WIRE_REQUEST_BASE: Final = (
-    "spanreel.wire.request.base"  # "<span id>:<prefix bytes>": the body is that prefix plus our tail
-)
+WIRE_REQUEST_BASE: Final = "spanreel.wire.request.base"
+"""`<span id>:<prefix bytes>`: the body is that span's first bytes and our tail; with `:<suffix bytes>`, its last ones follow."""
 WIRE_CHUNK_ENDS: Final = "spanreel.wire.response.chunk.ends"  # space-separated byte offsets
 WIRE_CHUNK_MICROS: Final = (
     "spanreel.wire.response.chunk.micros"  # space-separated microseconds since the start

@@ -75,6 +75,11 @@ class Run:
     tool_calls: int = 0
     uncosted: int = 0
 
+    @property
+    def alias(self) -> str | None:
+        """The name that somebody gave it; None where it only has the id that every run has."""
+        return self.segment if self.segment not in (self.run_id, self.trace_id) else None
+
 
 @dataclass(slots=True)
 class _Trace:
@@ -99,7 +104,8 @@ def group(records: Iterable[Record]) -> list[Run]:
     where the model or tool span above it goes, else to the last outermost span that started before it, else to the
     first. With none, the trace is the run.
 
-    Status: what the root's outcome says (cancelled, paused, diverged), or the exception that ended it; a pending
+    Status: what the root's outcome says (cancelled, paused, diverged), or the exception that ended it; `diverged` where
+    any span of it says so; a pending
     approval is `paused`; an open root is `incomplete`; a failed root is `error`. A trace without an agent span is
     `incomplete` while one of its calls is open, `error` if its first span or its last step failed, else `completed`.
     """
@@ -215,6 +221,10 @@ def _status(root: Record, records: Sequence[Record], steps: Sequence[Step]) -> s
     )
     if told:
         return told
+    if any(
+        record.outcome == "diverged" for record in records
+    ):  # seen when the root had ended, or in spite of it
+        return "diverged"
     if any(record.kind == "approval" and record.outcome == "pending" for record in records):
         return "paused"
     if root.open:

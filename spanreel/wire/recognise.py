@@ -57,6 +57,35 @@ PROVIDERS: Final[dict[str, str]] = {
 }
 """Hosts (and all below them) that name the provider."""
 
+MODEL_HOSTS: Final[tuple[str, ...]] = (
+    "api.openai.com",
+    "openai.azure.com",
+    "inference.ai.azure.com",
+    "api.anthropic.com",
+    "generativelanguage.googleapis.com",
+    "aiplatform.googleapis.com",
+    "api.cohere.com",
+    "api.cohere.ai",
+    "api.deepseek.com",
+    "api.groq.com",
+    "api.mistral.ai",
+    "api.perplexity.ai",
+    "api.x.ai",
+    "api.together.xyz",
+    "api.fireworks.ai",
+    "api.cerebras.ai",
+    "openrouter.ai",
+)
+"""Hosts (and all below them) that serve models and nothing else; Bedrock's are told by their first label."""
+
+_CALL_OF_A_MODEL_HOST = re.compile(
+    r"/(?:completions|messages|responses|embeddings|embed|rerank|chat|interactions|conversations|generations|edits"
+    r"|speech|transcriptions|translations)$"
+)
+_CALL_ANYWHERE = re.compile(
+    r":(?:streamG|g)enerateContent$|:(?:batchE|e)mbedContents?$|:(?:streamR|r)awPredict$"
+    r"|/model/[^/]+/(?:converse|invoke)(?:-stream|-with-response-stream)?$|/api/(?:chat|generate|embed|embeddings)$|/v2/chat$"
+)
 _PATH = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?([^?#]*)")
 _MODEL_KEY = b'"model"'
 _MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
@@ -82,6 +111,22 @@ def recognise(method: str, url: str, body: bytes) -> Dialect | None:
         return None
     path = path_of(url)
     return next((dialect for dialect in DIALECTS if dialect.recognises(path, body)), None)
+
+
+def serves_models(host: str) -> bool:
+    """Whether a host (no port) is a provider's model API."""
+    name = host.rstrip(".").lower()
+    return name.startswith("bedrock-runtime.") or any(
+        name == known or name.endswith("." + known) for known in MODEL_HOSTS
+    )
+
+
+def looks_like_a_model_call(method: str, host: str, url: str) -> bool:
+    """Whether a request that no dialect of ours speaks calls a model all the same, as far as host and path tell."""
+    if method.upper() != "POST":
+        return False
+    path = path_of(url)
+    return bool(_CALL_ANYWHERE.search(path) or (serves_models(host) and _CALL_OF_A_MODEL_HOST.search(path)))
 
 
 def by_name(name: str) -> Dialect | None:

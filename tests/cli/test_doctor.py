@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-from commands import Cli, Done, Fill, run_spans
+from commands import ROOT, Cli, Done, Fill, run_spans
 
 from spanreel.collector.server import Collector
 from spanreel.collector.settings import CollectorSettings
@@ -32,6 +32,31 @@ def test_all_is_well(cli: Cli, fill: Fill) -> None:
     assert sum("can be tapped" in one["found"] and "httpx" in one["found"] for one in found["tap"]) == 2
     assert "1 run" in found["store"][0]["found"]
     jsonschema.validate(done.json, cli("schema", "doctor").json)
+
+
+def test_a_framework_that_lost_a_name_is_a_failure(cli: Cli, tmp_path: Path) -> None:
+    """The private name that is gone is said, with what to do; one that cannot be imported is a warning."""
+    folder = tmp_path / "patched"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Change:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'langgraph.pregel.main':\n"
+        "            raise ImportError('half installed')\n"
+        "sys.meta_path.insert(0, Change())\n"
+        "if 'spanreel.instrument.frameworks.probe' in sys.orig_argv:\n"
+        "    import langchain_core.tools.base as base\n"
+        "    del base.BaseTool.run\n"
+    )
+    done = cli("doctor", "--json", env={"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])})
+    found = {one["found"].split()[0]: one for one in checks(done)["tap"]}
+    assert done.code == 1
+    assert found["langchain-core"]["state"] == "fail"
+    assert "langchain_core.tools.base:BaseTool.run" in found["langchain-core"]["found"]
+    assert "pip install" in found["langchain-core"]["remedy"]
+    assert (found["langgraph"]["state"], "half installed" in found["langgraph"]["found"]) == ("warn", True)
+    assert found["openai-agents"]["state"] == "ok"
 
 
 def test_text(cli: Cli) -> None:

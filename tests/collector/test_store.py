@@ -285,8 +285,8 @@ def test_a_failed_transaction_stores_nothing_and_spoils_nothing(path: Path) -> N
 # ------------------------------------------------------------------------------------------------ request bases
 
 
-def based(spans: list[Span]) -> list[Span]:
-    """The spans with each body as a prefix of the one before and a tail."""
+def based(spans: list[Span], *, ends: bool = False) -> list[Span]:
+    """The spans with each body as a prefix of the one before and a tail, or with its end before what is new."""
     found = [spans[0]]
     for before, item in pairwise(spans):
         old, new = (str(one.attributes["http.request.body.content"]).encode() for one in (before, item))
@@ -295,19 +295,23 @@ def based(spans: list[Span]) -> list[Span]:
         )
         while new[size : size + 1] and 0x80 <= new[size] < 0xC0:
             size -= 1
+        end = 0
+        while end < min(len(old), len(new)) - size and old[-1 - end] == new[-1 - end] < 0x80:
+            end += 1
         given_base = {
-            "spanreel.wire.request.base": f"{before.span_id}:{size}",
-            "http.request.body.content": new[size:].decode(),
+            "spanreel.wire.request.base": f"{before.span_id}:{size}" + (f":{end}" if ends else ""),
+            "http.request.body.content": new[size : len(new) - end if ends else None].decode(),
         }
         found.append(replace(item, attributes={**item.attributes, **given_base}))
     return found
 
 
+@pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_request_bases_are_made_whole(path: Path, batch: int) -> None:
+def test_request_bases_are_made_whole(path: Path, batch: int, ends: bool) -> None:
     """Bodies given as base and tail: whole in the store, also when the base came with an earlier process or trace."""
     sent = [replace(item, trace_id=f"{index // 4 + 1:032x}") for index, item in enumerate(conversation(10))]
-    given_as = based(sent)
+    given_as = based(sent, ends=ends)
     for start in range(0, len(sent), batch):
         keep(path, given_as[start : start + batch])
     found = [item for trace in range(1, 4) for item in read(path, f"{trace:032x}")]

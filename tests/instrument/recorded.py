@@ -63,8 +63,9 @@ def exchanges(store: Path) -> list[Span]:
 
 
 def everything_on_disk(folder: Path) -> bytes:
-    """All bytes of all files below a folder."""
-    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    """All bytes of all files below a folder, and what the frames of the spool unpack to."""
+    found = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+    return b"".join([*found, *(payload for data in found for payload in spool.frames(data).payloads)])
 
 
 def _rebuilt(found: list[Span]) -> list[Span]:
@@ -75,10 +76,12 @@ def _rebuilt(found: list[Span]) -> list[Span]:
             if isinstance(attributes.get(name), str):
                 attributes[name] = attributes[name].encode()
         if base := attributes.pop(names.WIRE_REQUEST_BASE, None):
-            span_id, _, size = base.partition(":")
-            assert len(bodies[span_id]) >= int(size)
+            span_id, first, last = (base.split(":") + ["0"])[:3]
+            other = bodies[span_id]
+            assert len(other) >= int(first) + int(last)
+            end = other[len(other) - int(last) :]
             attributes[names.HTTP_REQUEST_BODY] = (
-                bodies[span_id][: int(size)] + attributes[names.HTTP_REQUEST_BODY]
+                other[: int(first)] + attributes[names.HTTP_REQUEST_BODY] + end
             )
         if names.HTTP_REQUEST_BODY in attributes:
             bodies[span.span_id] = attributes[names.HTTP_REQUEST_BODY]

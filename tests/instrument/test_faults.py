@@ -236,6 +236,7 @@ spanreel.instrument()
 with spanreel.run("family"):
     ask("before")
     child = os.fork()
+    client = client.copy(http_client=openai.DefaultHttpxClient())  # two processes cannot share one connection
     ask("child" if child == 0 else "parent")
     if child == 0:
         spanreel.instrument().flush()
@@ -254,6 +255,31 @@ with spanreel.run("family"):
         len([span for span in recorded.spans(store) if span.name == "invoke_workflow family" and span.end_ns])
         == 1
     )
+
+
+def test_a_fork_waits_until_the_exporting_thread_rests(server: ModelServer, store: Path) -> None:
+    """In the middle of an import on that thread, the child would find the module locked for ever."""
+    code = """
+import sys, threading, time
+started = threading.Event()
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread().name == "spanreel" and not started.is_set():
+            started.set()
+            time.sleep(0.3)
+sys.meta_path.insert(0, Slow())
+recording = spanreel.instrument()._recorder
+recording.end(recording.start("before", 1, {}, root=True))
+assert started.wait(5)
+child = os.fork()
+recording.end(recording.start("child" if child == 0 else "parent", 1, {}, root=True))
+if child == 0:
+    os._exit(0 if spanreel.instrument().flush() else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = in_a_process(code, server, store)
+    assert done.returncode == 0, done.stderr
+    assert sorted(span.name for span in recorded.spans(store)) == ["before", "child", "parent"]
 
 
 def test_a_stream_still_open_at_exit_is_recorded_as_far_as_it_was_read(

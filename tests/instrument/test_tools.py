@@ -331,6 +331,26 @@ def test_methods_and_metadata() -> None:
     assert list(inspect.signature(look).parameters) == ["sku", "depth"]
 
 
+def test_keywords_of_any_name_are_arguments_like_others(store: Path) -> None:
+    """What `**arguments` takes is recorded by its own names, and a replay is asked for it so."""
+
+    @spanreel.tool(safety="read")
+    def exchange(order: str, **arguments: Any) -> str:
+        return ran("done")
+
+    spanreel.instrument()
+    exchange("#W1", item="i", to=["a"])
+    (span,) = ended(store)
+    assert json.loads(str(span.attributes[names.TOOL_CALL_ARGUMENTS])) == {
+        "order": "#W1", "item": "i", "to": ["a"],
+    }  # fmt: skip
+    answering = RecordedTools([])
+    responder.install(answering)
+    with pytest.raises(Divergence):
+        exchange(order="#W1", to=["a"], item="i")
+    assert answering.asked[0].arguments == {"order": "#W1", "item": "i", "to": ["a"]}
+
+
 @pytest.mark.parametrize("wrong", [{"safety": "safe"}, {"pre": ["text"]}])
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     """At definition, with what is right."""

@@ -83,6 +83,49 @@ def test_a_changed_script_diverges_without_a_traceback(tmp_path):
     assert (outcome.stdout, outcome.stderr) == (first.splitlines(keepends=True)[0], "")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("print(look(1))", "look(2)"),
+        ("print(look(1))", "try:\n    look(2)\nexcept BaseException:\n    pass"),
+        ("print(look(1))", "print('no call')"),
+        ("shop()", "spanreel.agent(name='shop')(lambda: None)()"),
+        ("import asyncio; asyncio.run(ashop())", "ashop = nothing; asyncio.run(ashop())"),
+    ],
+)
+def test_a_replay_that_diverges_is_a_run_that_diverged(before, after):
+    """However early or late it is found: the verdict names a run, and the store holds it with that status."""
+    code = (
+        "import spanreel, asyncio\n"
+        "@spanreel.tool(safety='read')\ndef look(n):\n    return n\n"
+        "@spanreel.agent(name='shop')\ndef shop(): return look(1)\n"
+        "@spanreel.agent(name='shop')\nasync def ashop(): return look(1)\n"
+        "@spanreel.agent(name='shop')\nasync def nothing(): return 1\n"
+    )
+    write("agent.py", code + before, "")
+    record(sys.executable, "agent.py")
+    source = load("last").run_id
+    write("agent.py", code + after, "")
+    outcome = replay()
+    found = verdict(outcome)
+    assert (found.verdict, outcome.exit_code) == ("diverged", 4)
+    last = load("last")
+    assert found.run_id == last.run_id != source
+    assert (last.status, last.source_run_id) == ("diverged", source)
+
+
+@pytest.mark.parametrize("body", ["pass", "look(1); look(2)"])
+def test_an_agent_function_that_diverges_is_a_run_that_diverged(body):
+    """Also where its run has ended before what it left out is known, and where it made no call at all."""
+    code = "import spanreel\n@spanreel.tool(safety='read')\ndef look(n):\n    return n\n@spanreel.agent\nasync def shop():\n    {}\nif __name__ == '__main__':\n    import asyncio\n    asyncio.run(shop())\n"
+    write("agent.py", code.format("look(1)"), "")
+    record(sys.executable, "agent.py")
+    write("agent.py", code.format(body), "")
+    found = verdict(replay())
+    last = load("last")
+    assert (found.run_id, found.verdict, last.status) == (last.run_id, "diverged", "diverged")
+
+
 def test_another_command_can_be_named(tmp_path):
     """`-- CMD` answers from the recording whatever program asks."""
     write("agent.py", 'print(said("hello"))')
@@ -211,6 +254,29 @@ def test_an_agent_function_is_called_with_its_recorded_inputs(name, start):
     write("agents.py", AGENTS)
     write("start.py", "import agents\nagents.main()\nprint('not again', file=sys.stderr)")
     first = record(sys.executable, start, name)
+    outcome = replay()
+    assert (outcome.stdout, verdict(outcome).verdict) == (first, "exact"), outcome.stderr
+
+
+OPTIONS = """
+import dataclasses, spanreel
+@dataclasses.dataclass
+class Order:
+    number: int
+@spanreel.agent
+def plain(order, depth=1, width=2, **more):
+    print(said(str(order.number)), depth, width, more, type(order).__qualname__)
+if __name__ == "__main__":
+    plain(Order(7), width=5, note="x")
+"""
+
+
+@pytest.mark.parametrize("script", ["agents.py", "time.py"])
+def test_every_argument_lands_where_it_was(script):
+    """Left-out defaults, `**more`, and values of the script's own classes, whatever the script is called."""
+    write(script, OPTIONS)
+    first = record(sys.executable, script)
+    assert "1 5 {'note': 'x'} Order" in first
     outcome = replay()
     assert (outcome.stdout, verdict(outcome).verdict) == (first, "exact"), outcome.stderr
 

@@ -68,6 +68,13 @@ def test_one_outermost_agent_is_the_run_of_its_whole_trace() -> None:
     assert (run.started_ns, run.ended_ns, len(run.records)) == (10, 100, 6)
 
 
+def test_only_a_name_that_somebody_gave_is_an_alias() -> None:
+    """Every run of ours carries its own id as well, which is none."""
+    assert only(root(run_id="nightly")).alias == "nightly"
+    assert only(root(run_id=TRACE)).alias is None
+    assert only(root()).alias is None
+
+
 def test_several_outermost_agents_are_several_runs_and_lose_no_span() -> None:
     """Each agent has its subtree; a span outside goes to the last agent that had started, else to the first."""
     runs = group(

@@ -4,7 +4,9 @@ It must not know what a span means. A value becomes a fragment of JSON that goes
 values are as they are, and these objects stand for the rest:
 
     {"$content": id}                        a text, or bytes, in the table content
-    {"$cut": [skeleton, [[offset, node, separator], …]]}   a JSON text cut at its lists (skeleton: text, or content id)
+    {"$cut": [skeleton, [[offset, node, separator], …]]}   a JSON text cut at its lists (skeleton: text, or content id;
+                                                           a negative node is the content of a single element, and
+                                                           two more numbers say which part of it)
     {"$array": node}                        a structured array, every element a fragment
     {"$flat:name": [node, first]}           (as a member) a list that was flattened into attributes, element by element
     {"$bytes": base64}  {"$float": "nan"}  {"$map": [[key, value], …]}   what JSON cannot say
@@ -15,34 +17,43 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import sqlite3
-import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
-from typing import Any, Final, cast
+from typing import Final
 
 from spanreel.collector.store import flat
-from spanreel.collector.store.lists import Hole, Region, cut, join, skeleton
+from spanreel.collector.store.lists import MESSAGE, Hole, Region, cut, is_one, skeleton
+from spanreel.collector.store.regions import Regions
+from spanreel.wire.attributes import OUTPUT_MESSAGES
+from spanreel.wire.dictionary import LIMIT, pack
 from spanreel.wire.spans import Value
 
 INLINE: Final = 512
 """Values of fewer characters stay in the span's row."""
-COMPRESS_FROM: Final = 512
-"""Contents of fewer bytes stay plain text, for people who look with SQL; above, zlib halves what a conversation takes."""
+SAID_INLINE: Final = 128
+"""The same for what a model said, which the next request is likely to repeat."""
+PACK_FROM: Final = 2048
+"""Messages of fewer bytes stay plain text, for people who look with SQL."""
+PACK_BODIES_FROM: Final = 128
+"""Of bodies, whose messages have been cut out, and which only machines read."""
 FLAT: Final = "$flat:"
-TEXT, BYTES, TEXT_ZLIB, BYTES_ZLIB = range(4)
+TEXT, BYTES, TEXT_PACKED, BYTES_PACKED = range(4)
 ROLES: Final = {
     "gen_ai.input.messages": 1, "gen_ai.output.messages": 2, "gen_ai.system_instructions": 3, "gen_ai.tool.definitions": 4,
     "http.request.body.content": 5, "http.response.body.content": 6, "gen_ai.tool.call.arguments": 7,
     "gen_ai.tool.call.result": 8, "messages": 1, "input": 1, "contents": 1, "system": 3, "tools": 4,
+    MESSAGE: 2, "output": 2, "content": 2,
 }  # fmt: skip
+_BODIES: Final = (5, 6)
+_FINISH: Final = re.compile(r',\s*"finish_reason"\s*:\s*"[^"\\]*"|"finish_reason"\s*:\s*"[^"\\]*"\s*,\s*')
 _RAW: Final = json.JSONDecoder().raw_decode
+_FIND: Final = "SELECT id FROM content WHERE substr(hash, 1, 8) = ? AND hash = ?"  # as the index content_hash has it
 _IDS_KEPT: Final = 200_000
 _LOADED_AT_ONCE: Final = 20_000
-_REGION_BYTES: Final = 64 << 20
-_REGIONS_PER_LIST: Final = 3
 
 
 class Contents:
@@ -56,8 +67,8 @@ class Contents:
         self._ids: OrderedDict[bytes, int] = OrderedDict()
         self._ids_complete = False  # every content of the store is in _ids: what is not there is new
         self._nodes: OrderedDict[tuple[int, int], int] = OrderedDict()
-        self._regions = _Regions()
-        self._new_contents: list[tuple[int, bytes, int, int, int, str | bytes]] = []
+        self._regions = Regions()
+        self._new_contents: list[tuple[int, bytes, int, int, int, int | None, str | bytes]] = []
         self._new_nodes: list[tuple[int, int, int]] = []
         self._next_content = self._next_node = 0
         self._fresh_content = self._fresh_node = 0
@@ -80,7 +91,7 @@ class Contents:
         self._ids.clear()
         self._ids_complete = False
         self._nodes.clear()
-        self._regions = _Regions()
+        self._regions = Regions()
         self._new_contents.clear()
         self._new_nodes.clear()
 
@@ -88,7 +99,7 @@ class Contents:
         """Insert the collected rows."""
         if self._new_contents:
             self._connection.executemany(
-                "INSERT INTO content(id, hash, codec, role, span, data) VALUES (?,?,?,?,?,?)",
+                "INSERT INTO content(id, hash, codec, role, span, size, data) VALUES (?,?,?,?,?,?,?)",
                 self._new_contents,
             )
             self._new_contents.clear()
@@ -134,9 +145,11 @@ class Contents:
 
     def attribute(self, key: str, value: Value) -> str:
         """The fragment for an attribute's value."""
-        if isinstance(value, str) and len(value) < INLINE:
+        if isinstance(value, str) and len(value) < (SAID_INLINE if key == OUTPUT_MESSAGES else INLINE):
             return _quoted(value)
         self._role = ROLES.get(key, 0)
+        if key == OUTPUT_MESSAGES and isinstance(value, str) and (said := self._said(value)):
+            return said
         return self._large_text(key, value) if isinstance(value, str) else self._fragment(value)
 
     # -------------------------------------------------------------------------------------------- values
@@ -186,9 +199,23 @@ class Contents:
         ]
         return f'{{"$cut":[{kept_frame},[{",".join(fills)}]]}}'
 
+    def _said(self, text: str) -> str | None:
+        """The fragment for a list of one message that was said, kept as the next request will repeat it: not finished."""
+        finish = _FINISH.search(text)
+        if finish is None or text[:2] != "[{" or not is_one(text, 1, len(text) - 1):
+            return None
+        start, stop = finish.span()
+        message = self._content((text[1:start] + text[stop:-1]).encode(), TEXT)
+        frame = _quoted(f"[{text[start:stop]}]")
+        return f'{{"$cut":[{frame},[[1,-{message},"",0,{start - 1}],[{1 + stop - start},-{message},"",{start - 1}]]]}}'
+
     def _chain(self, key: str, text: str, hole: Hole) -> int:
         """The chain node of the list in this hole."""
         own, self._role = self._role, ROLES.get(hole.name or key, self._role)
+        if hole.name == MESSAGE:
+            single = self._content(hole.tail[0].encode(), TEXT)
+            self._role = own
+            return -single
         nodes = hole.known.nodes[: hole.kept] if hole.known is not None else []
         node = nodes[-1] if nodes else 0
         for element in hole.tail:
@@ -210,7 +237,7 @@ class Contents:
             return known
         found = None
         if not self._ids_complete:
-            found = self._connection.execute("SELECT id FROM content WHERE hash = ?", (digest,)).fetchone()
+            found = self._connection.execute(_FIND, (digest[:8], digest)).fetchone()
         number = int(found[0]) if found else self._insert_content(digest, data, codec)
         self._ids[digest] = number
         return number
@@ -218,11 +245,12 @@ class Contents:
     def _insert_content(self, digest: bytes, data: bytes, codec: int) -> int:
         number, self._next_content = self._next_content, self._next_content + 1
         kept: str | bytes = data if codec == BYTES else data.decode()
-        if len(data) >= COMPRESS_FROM:
-            packed = zlib.compress(data, 6)
+        size = None
+        if (PACK_BODIES_FROM if self._role in _BODIES else PACK_FROM) <= len(data) <= LIMIT:
+            packed = pack(data, 6)
             if len(packed) < len(data) * 0.8:
-                kept, codec = packed, codec + 2
-        self._new_contents.append((number, digest, codec, self._role, self._span, kept))
+                kept, codec, size = packed, codec + 2, len(data)
+        self._new_contents.append((number, digest, codec, self._role, self._span, size, kept))
         return number
 
     def _node(self, parent: int, content: int) -> int:
@@ -269,127 +297,3 @@ def members_of(text: str) -> dict[str, str]:
         found[key] = text[position + 1 : end]
         position = end + 1
     return found
-
-
-class _Regions:
-    """The lists seen last, per conversation, attribute and member; the bytes they may take are bounded."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str, str], list[Region]] = OrderedDict()
-        self._size = 0
-
-    def find(self, key: tuple[str, str, str], text: str, first: int) -> Region | None:
-        """The region that shares the longest prefix with the text, if one shares any."""
-        best, most = None, 0
-        for region in self._kept.get(key, ()):
-            shared = region.shared(text, first)
-            if shared and region.ends[shared - 1] > most:
-                best, most = region, region.ends[shared - 1]
-        return best
-
-    def keep(self, key: tuple[str, str, str], region: Region, replaces: Region | None) -> None:
-        """Keep a region, in the place of the one it continues."""
-        listed = self._kept.setdefault(key, [])
-        self._kept.move_to_end(key)
-        for index, other in enumerate(listed):
-            if other is replaces:
-                self._size -= len(other.text)
-                del listed[index]
-                break
-        listed.insert(0, region)
-        self._size += len(region.text)
-        if len(listed) > _REGIONS_PER_LIST:
-            self._size -= len(listed.pop().text)
-        while self._size > _REGION_BYTES and len(self._kept) > 1:
-            _, dropped = self._kept.popitem(last=False)
-            self._size -= sum(len(other.text) for other in dropped)
-
-
-class Restorer:
-    """The reading side: turns fragments back into values."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._contents: dict[int, str | bytes] = {}
-        self._chains: dict[int, list[int]] = {0: []}
-        self._decoder = json.JSONDecoder(object_hook=self._resolve)
-
-    def value(self, fragment: str) -> Any:
-        """The value of a fragment, or a whole object of fragments."""
-        return self._decoder.decode(fragment) if "$" in fragment else json.loads(fragment)
-
-    def members(self, text: str) -> dict[str, Any]:
-        """The values of an `object_of`, by member name; `attributes_of` makes attributes of them."""
-        found = self.value(text)
-        # a single member named like a reference would have been taken for one: `attributes` doubles its dollar
-        return cast("dict[str, Any]", found)
-
-    def attributes_of(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """The attributes that the members stand for."""
-        found: dict[str, Any] = {}
-        for name, value in members.items():
-            if name[:1] != "$":
-                found[name] = value
-            elif name.startswith(FLAT):
-                node, first = value
-                elements = [self.attributes_of(self.members(text)) for text in self.elements(node)]
-                found.update(flat.join(name[len(FLAT) :], first, elements))
-            else:
-                found[name[1:]] = value
-        return found
-
-    def _resolve(self, found: dict[str, Any]) -> Any:
-        if len(found) != 1:
-            return found
-        name, content = next(iter(found.items()))
-        reader = _RESOLVERS.get(name)
-        return found if reader is None else reader(self, content)
-
-    def content(self, number: int) -> str | bytes:
-        """The text or the bytes of a content row."""
-        found = self._contents.get(number)
-        if found is None:
-            codec, data = self._connection.execute(
-                "SELECT codec, data FROM content WHERE id = ?", (number,)
-            ).fetchone()
-            if codec >= TEXT_ZLIB:
-                data = zlib.decompress(data)
-                found = data.decode() if codec == TEXT_ZLIB else data
-            else:
-                found = cast("str | bytes", data)
-            self._contents[number] = found
-        return found
-
-    def elements(self, node: int) -> list[str]:
-        """The element texts of a chain, first to last."""
-        known = self._chains.get(node)
-        if known is None:
-            path: list[int] = []
-            at = node
-            while (known := self._chains.get(at)) is None:
-                parent, content = self._connection.execute(
-                    "SELECT parent, content FROM node WHERE id = ?", (at,)
-                ).fetchone()
-                path.append(content)
-                at = parent
-            known = known + path[::-1]
-            self._chains[node] = known
-        return [cast("str", self.content(number)) for number in known]
-
-    def cut(self, parts: list[Any]) -> str:
-        """The text of a `$cut`."""
-        frame, fills = parts
-        whole = frame if isinstance(frame, str) else cast("str", self.content(frame))
-        return join(
-            whole, [(offset, separator.join(self.elements(node))) for offset, node, separator in fills]
-        )
-
-
-_RESOLVERS: Final[dict[str, Any]] = {
-    "$content": Restorer.content,
-    "$cut": Restorer.cut,
-    "$array": lambda restorer, node: restorer.value("[" + ",".join(restorer.elements(node)) + "]"),
-    "$bytes": lambda _, text: base64.b64decode(text),
-    "$float": lambda _, text: float(text),
-    "$map": lambda _, pairs: dict(pairs),
-}

@@ -127,7 +127,7 @@ def _read(writer: Writer, name: str, descriptor: int) -> tuple[Drained, int]:
                 return Drained(spans, torn), offset
             size *= 2  # one frame is larger than the chunk
             continue
-        skipped = found.torn_bytes - (len(buffer) - consumed)
+        skipped = found.torn_bytes - (0 if found.more else len(buffer) - consumed)
         batch, bad = _decoded(found.payloads)
         offset += consumed
         torn += skipped + bad

@@ -69,7 +69,7 @@ def store(connection: sqlite3.Connection, trace: int) -> None:
         columns = ("trace", "run_id", "alias", "agent_name", "status", "model", "session", "started_ns", "ended_ns", "steps", "spans",
                    "input_tokens", "output_tokens", "cost", "error", "summary")  # fmt: skip
         values = (
-            trace, run.run_id, run.segment, run.agent_name, run.status, run.model, run.session, run.started_ns, run.ended_ns,
+            trace, run.run_id, run.alias, run.agent_name, run.status, run.model, run.session, run.started_ns, run.ended_ns,
             len(run.steps), len(run.records), run.usage.input, run.usage.output, run.cost, run.error, _summary(run),
         )  # fmt: skip
         query = f"INSERT INTO run({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608

@@ -13,10 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-LIST_KEYS: Final = frozenset({"messages", "input", "contents", "tools", "system"})
-"""Top-level members of request bodies that hold history or tool definitions."""
+LIST_KEYS: Final = frozenset({"messages", "input", "contents", "tools", "system", "output", "content"})
+"""Top-level members of bodies that hold history, tool definitions, or the answer."""
+MESSAGE: Final = "message"
+"""In the elements of a top-level member `choices`: the answer."""
 _SCAN: Final[Callable[[str, int], tuple[Any, int]]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # C, documented by use in json.decoder
 _SPACE: Final = re.compile(r"[ \t\r\n]*").match
+_MESSAGE: Final = re.compile(r'"message"[ \t\r\n]*:[ \t\r\n]*').search
 _AFTER_ELEMENT: Final = frozenset(" \t\r\n,]")
 _MIN_ELEMENT: Final = 48  # shorter ones on average (token arrays) cost more as rows than as text
 
@@ -117,6 +120,14 @@ def join(frame: str, fills: list[tuple[int, str]]) -> str:
     return "".join(pieces)
 
 
+def is_one(text: str, start: int, stop: int) -> bool:
+    """Whether exactly one JSON value stands there."""
+    try:
+        return _SCAN(text, start)[1] == stop
+    except (StopIteration, ValueError, RecursionError):
+        return False
+
+
 class _Irregular(Exception):
     """The text cannot be cut so that it joins again."""
 
@@ -145,6 +156,9 @@ def _object(text: str, position: int, known: Known) -> tuple[list[Hole], int]:
         position = _skip(text, position + 1)
         if name in LIST_KEYS and text[position] == "[":
             found, position = _list(name, text, position, known)
+            holes += found
+        elif name == "choices" and text[position] == "[":
+            found, position = _choices(text, position)
             holes += found
         else:
             _, position = _SCAN(text, position)
@@ -187,3 +201,17 @@ def _list(name: str, text: str, position: int, known: Known) -> tuple[list[Hole]
         _, position = _SCAN(text, start)
         tail.append(text[start:position])
         ends.append(position - first)
+
+
+def _choices(text: str, position: int) -> tuple[list[Hole], int]:
+    """The messages of a list of choices, each a hole, and where the list is closed."""
+    chosen, stop = _SCAN(text, position)
+    holes: list[Hole] = []
+    found = _MESSAGE(text, position, stop)
+    while found and len(holes) < len(chosen):
+        value, end = _SCAN(text, found.end())
+        if isinstance(value, dict):
+            start = found.end()
+            holes.append(Hole(MESSAGE, start, end, "", [end - start], 0, None, [text[start:end]]))
+        found = _MESSAGE(text, end, stop)
+    return holes, stop

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from spanreel.collector.store import grouped
-from spanreel.collector.store.contents import Restorer
+from spanreel.collector.store.keys import Keys
+from spanreel.collector.store.restorer import Restorer
 from spanreel.collector.store.rows import RECORD_QUERY, record_of
 from spanreel.collector.store.schema import connect_for_writing
 from spanreel.exceptions import StoreError, UnknownRun
@@ -65,6 +66,7 @@ class Reader:
         self._connection = connection
         self._resources: dict[int, Resource] = {}
         self._scopes: dict[int, Scope] = {}
+        self._keys = Keys(connection)
 
     def runs(self) -> list[Run]:
         """Every run, newest first.
@@ -118,6 +120,7 @@ class Reader:
         with _as_store_errors(self.path):
             raw = bytes.fromhex(trace_id) if re.fullmatch("[0-9a-f]{32}", trace_id) else b""
             restorer = Restorer(self._connection)
+            self._keys.load()
             shapes: dict[int, dict[str, Any]] = {}
             found = [
                 self._span(trace_id, row, restorer, shapes)
@@ -148,9 +151,7 @@ class Reader:
         """How much the store holds."""
         with _as_store_errors(self.path):
             one = lambda query: int(self._connection.execute(query).fetchone()[0])  # noqa: E731
-            torn = one("SELECT coalesce(sum(torn_bytes), 0) FROM spool") + one(
-                "SELECT coalesce(sum(value), 0) FROM counter WHERE name = 'torn_bytes'"
-            )
+            torn = one("SELECT coalesce(sum(torn_bytes), 0) FROM spool")
             files = (self.path, self.path.with_name(self.path.name + "-wal"))
             size = sum(file.stat().st_size for file in files if file.exists())
             tables = ("trace", "span", "content")
@@ -225,7 +226,7 @@ class Reader:
             shapes[shape] = restorer.members(common)
         members = dict(shapes[shape])
         if own:
-            members.update(restorer.members(own))
+            members.update(self._keys.spelled(restorer.members(own)))
         for key in rare.get("missing", ()):
             del members[key]
         return Span(

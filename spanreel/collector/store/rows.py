@@ -7,12 +7,14 @@ ones), so runs are listed and grouped without touching content.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from spanreel.wire.records import Record
 from spanreel.wire.spans import Span
 from spanreel.wire.usage import Usage
 
+_HEX: Final = re.compile("(?:[0-9a-f]{2}){8}")
 SHAPE_RECORD: Final = (
     "kind", "emitter", "exchange", "operation", "provider", "model", "response_model", "finish_reasons", "tool_name", "safety",
     "agent", "session", "user", "run_id", "dialect", "outcome", "lane", "source", "source_run_id",
@@ -59,8 +61,17 @@ def own_row(span: Span, record: Record, rowid: int, trace: int, shape: int, miss
         span.start_ns, span.end_ns, int(record.open) or None, span.status, span.status_message or None, usage.input, usage.output,
         usage.cache_read, usage.cache_write, usage.reasoning, record.cost, record.response_id, record.tool_call_id,
         record.error_type, None if message and message == span.status_message else message, record.http_status,
-        record.body_hash, _rest(span, record, missing),
+        _hash_kept(record.body_hash), _rest(span, record, missing),
     ]  # fmt: skip
+
+
+def _hash_kept(named: str | None) -> bytes | str | None:
+    """The beginning of a SHA-256 as bytes; any other hash as it is named."""
+    return bytes.fromhex(named) if named and _HEX.fullmatch(named) else named
+
+
+def _hash_named(kept: bytes | str | None) -> str | None:
+    return kept.hex() if isinstance(kept, bytes) else kept
 
 
 def _rest(span: Span, record: Record, missing: list[str]) -> str | None:
@@ -100,5 +111,5 @@ def record_of(row: tuple[Any, ...]) -> Record:
         Usage(tokens_in, tokens_out, cache_read, cache_write, reasoning),
         tuple(json.loads(finish_reasons)) if finish_reasons else (), tool_name, tool_call_id, safety, agent, session, user, run_id,
         rare.get("status", status), error_type, status_message if "message" in rare else error_message, cost, dialect, outcome,
-        http_status, rare.get("resend", 0), body_hash, lane, source, source_run_id, rare.get("incomplete"),
+        http_status, rare.get("resend", 0), _hash_named(body_hash), lane, source, source_run_id, rare.get("incomplete"),
     )  # fmt: skip

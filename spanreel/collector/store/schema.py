@@ -12,6 +12,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from spanreel.collector.store import keys
 from spanreel.exceptions import StoreError
 from spanreel.location import prepare_folder
 
@@ -27,12 +28,10 @@ CREATE TABLE trace(
   id INTEGER PRIMARY KEY,
   trace_id BLOB NOT NULL UNIQUE,            -- 16 bytes; the views show hex
   stale INTEGER NOT NULL DEFAULT 1);        -- its runs have to be grouped again
-CREATE INDEX trace_stale ON trace(id) WHERE stale;
 CREATE TABLE resource(
-  id INTEGER PRIMARY KEY, attributes TEXT NOT NULL, schema_url TEXT NOT NULL, UNIQUE(attributes, schema_url));
+  id INTEGER PRIMARY KEY, attributes TEXT NOT NULL, schema_url TEXT NOT NULL);
 CREATE TABLE scope(
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, attributes TEXT NOT NULL, schema_url TEXT NOT NULL,
-  UNIQUE(name, version, attributes, schema_url));
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, attributes TEXT NOT NULL, schema_url TEXT NOT NULL);
 
 -- What many spans have in common: they name a shape and keep only what differs from its attributes.
 CREATE TABLE shape(
@@ -47,37 +46,38 @@ CREATE TABLE span(
   start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, open INTEGER, status INTEGER NOT NULL, status_message TEXT,
   input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER, cache_write_tokens INTEGER,
   reasoning_tokens INTEGER, cost TEXT, response_id TEXT, tool_call_id TEXT, error_type TEXT, error_message TEXT,
-  http_status INTEGER, body_hash TEXT,
+  http_status INTEGER, body_hash BLOB,
   rest TEXT,                                -- the rare facts, as JSON
-  attributes TEXT,                          -- those that differ from the shape's, as JSON
+  attributes TEXT,                          -- those that differ from the shape's, as JSON; "$7" is attribute_key 7
   events TEXT, links TEXT);
 CREATE UNIQUE INDEX span_key ON span(trace, span_id);
+
+CREATE TABLE attribute_key(id INTEGER PRIMARY KEY, name TEXT NOT NULL);
 
 -- Every distinct message, tool definition and piece of a body, once.
 CREATE TABLE content(
   id INTEGER PRIMARY KEY,
-  hash BLOB NOT NULL UNIQUE,                -- SHA-256 of the bytes: 'sha256:' || lower(hex(hash)) is its name everywhere
-  codec INTEGER NOT NULL,                   -- 0 text, 1 bytes, 2 text by zlib, 3 bytes by zlib
+  hash BLOB NOT NULL,                       -- SHA-256 of the bytes: 'sha256:' || lower(hex(hash)) is its name everywhere
+  codec INTEGER NOT NULL,                   -- 0 text, 1 bytes, 2 text packed (zlib, preset dictionary), 3 bytes packed
   role INTEGER NOT NULL,                    -- what it was when first seen, see the view messages
   span INTEGER,                             -- where it was first seen
+  size INTEGER,                             -- bytes before packing
   data NOT NULL);
+CREATE INDEX content_hash ON content(substr(hash, 1, 8));
 -- A list is the last node of a chain: one more message is one more row, whatever the length of the history.
 CREATE TABLE node(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, content INTEGER NOT NULL);
 CREATE UNIQUE INDEX node_link ON node(parent, content);
 
 -- What grouping made of a trace; made again when the trace has grown.
 CREATE TABLE run(
-  id INTEGER PRIMARY KEY, trace INTEGER NOT NULL, run_id TEXT NOT NULL UNIQUE, alias TEXT, agent_name TEXT, status TEXT,
+  id INTEGER PRIMARY KEY, trace INTEGER NOT NULL, run_id TEXT NOT NULL, alias TEXT, agent_name TEXT, status TEXT,
   model TEXT, session TEXT, started_ns INTEGER, ended_ns INTEGER, steps INTEGER, spans INTEGER, input_tokens INTEGER,
-  output_tokens INTEGER, cost TEXT, error TEXT, summary TEXT NOT NULL);
-CREATE INDEX run_trace ON run(trace);
-CREATE INDEX run_started ON run(started_ns);
-CREATE INDEX run_alias ON run(alias) WHERE alias IS NOT NULL;
+  output_tokens INTEGER, cost TEXT, error TEXT, summary TEXT NOT NULL, UNIQUE(trace, run_id));
 CREATE TABLE step(run INTEGER NOT NULL, number INTEGER NOT NULL, span INTEGER NOT NULL, PRIMARY KEY(run, number)) WITHOUT ROWID;
 
--- How far each spool file has been read; written in the same transaction as its spans.
+-- How far each spool file has been read; written in the same transaction as its spans. The row without a name keeps what
+-- was torn in files that are gone.
 CREATE TABLE spool(name TEXT PRIMARY KEY, offset INTEGER NOT NULL, torn_bytes INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 _TIME: Final = (
@@ -128,6 +128,7 @@ def migrations() -> Migrations:
         """Spans as rows, runs as what grouping made of them, messages once by content."""
         for statement in _statements(_TABLES + _VIEWS):
             db.execute(statement)
+        db.conn.executemany("INSERT INTO attribute_key(name) VALUES (?)", [(name,) for name in keys.FIRST])
 
     found(name=_FIRST)(first)
     return found
@@ -160,8 +161,7 @@ def connect_for_writing(path: Path, wait_seconds: float = BUSY_SECONDS) -> sqlit
         raise _unusable(path, error) from error
     try:
         check_version(connection, path)  # before anything is changed: the file may be somebody else's
-        connection.execute("PRAGMA page_size = 8192")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA page_size = 4096")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 2000")

@@ -67,7 +67,8 @@ class _Marks:
         if isinstance(cut, list):
             if isinstance(cut[0], int):
                 self.contents.add(cut[0])
-            self._heads.update(node for _, node, _ in cut[1])
+            self._heads.update(fill[1] for fill in cut[1] if fill[1] > 0)
+            self.contents.update(-fill[1] for fill in cut[1] if fill[1] < 0)
 
     def follow(self) -> None:
         """Mark the chains, their elements, and what the elements of structured arrays refer to in turn."""

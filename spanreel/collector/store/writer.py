@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from spanreel.collector.bases import RequestBodies
 from spanreel.collector.store import grouped, rows
-from spanreel.collector.store.contents import Contents, Restorer, members_of, object_of
+from spanreel.collector.store.contents import Contents, members_of, object_of
+from spanreel.collector.store.keys import Keys
+from spanreel.collector.store.restorer import Restorer
 from spanreel.collector.store.schema import connect_for_writing
 from spanreel.collector.store.sweep import sweep
 from spanreel.exceptions import StoreError
@@ -25,6 +27,8 @@ from spanreel.wire.attributes import HTTP_REQUEST_BODY
 from spanreel.wire.records import Record
 from spanreel.wire.spans import Event, Link, Resource, Scope, Span, Value
 
+_RESOURCE: Final = ("attributes", "schema_url")
+_SCOPE: Final = ("name", "version", "attributes", "schema_url")
 _SHAPES_KEPT: Final = 20_000
 _GROUPED_AT_ONCE: Final = 50
 
@@ -61,6 +65,7 @@ class Writer:
         self.path = path
         self._connection = connection or connect_for_writing(path)
         self._contents = Contents(self._connection)
+        self._keys = Keys(self._connection)
         self._bodies = RequestBodies(self._stored_body)
         self._traces: dict[str, int] = {}
         self._new_traces: set[int] = set()  # of this transaction: nothing of them is stored yet
@@ -69,7 +74,7 @@ class Writer:
         self._last_resource: tuple[Resource | None, int] = (None, 0)
         self._last_scope: tuple[Scope | None, int] = (None, 0)
         self._shapes: dict[tuple[Any, ...], _Shape] = {}
-        self._load_shapes()
+        self._load_shared()
         self._version = self._data_version()
 
     def add(self, spans: Sequence[Span], also: Callable[[sqlite3.Connection], object] | None = None) -> Added:
@@ -118,7 +123,8 @@ class Writer:
             torn = tail_bytes + (int(row[0]) if row else 0)
             if torn:
                 self._connection.execute(
-                    "INSERT INTO counter(name, value) VALUES ('torn_bytes', ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
+                    "INSERT INTO spool(name, offset, torn_bytes) VALUES ('', 0, ?)"
+                    " ON CONFLICT(name) DO UPDATE SET torn_bytes = torn_bytes + excluded.torn_bytes",
                     (torn,),
                 )
 
@@ -143,6 +149,7 @@ class Writer:
             deleted = grouped.delete(self._connection, run_id)
             sweep(self._connection)
         self._forget()
+        self._load_shared()
         return deleted
 
     def close(self) -> None:
@@ -166,7 +173,7 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             if self._version != (version := self._data_version()):
                 self._forget()
-                self._load_shapes()
+                self._load_shared()
                 self._version = version
             self._contents.begin()
             self._new_traces.clear()
@@ -185,7 +192,7 @@ class Writer:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         self._forget()
-        self._load_shapes()
+        self._load_shared()
 
     def _forget(self) -> None:
         self._contents.forget()
@@ -252,7 +259,7 @@ class Writer:
         )
         row = rows.own_row(span, record, rowid, trace, shape.number, missing)
         row += (
-            object_of(differing) if differing else None,
+            object_of(self._keys.shortened(differing)) if differing else None,
             self._events(span.events),
             self._links(span.links),
         )
@@ -267,7 +274,14 @@ class Writer:
                 del self._shapes[next(iter(self._shapes))]
         return known
 
-    def _load_shapes(self) -> None:
+    def _load_shared(self) -> None:
+        self._keys.load()
+        for table, known, columns in (
+            ("resource", self._resources, _RESOURCE),
+            ("scope", self._scopes, _SCOPE),
+        ):
+            query = f"SELECT id, {', '.join(columns)} FROM {table} ORDER BY id DESC LIMIT 1000"  # noqa: S608
+            known.update({"\0".join(values): number for number, *values in self._connection.execute(query)})
         query = (
             f"SELECT id, attributes, {', '.join(rows.SHAPE_COLUMNS)} FROM shape ORDER BY id DESC LIMIT 500"  # noqa: S608
         )
@@ -321,17 +335,13 @@ class Writer:
     def _resource(self, resource: Resource) -> int:
         if resource is not self._last_resource[0]:
             values = (self._plain(resource.attributes), resource.schema_url)
-            self._last_resource = (
-                resource,
-                self._shared("resource", self._resources, ("attributes", "schema_url"), values),
-            )
+            self._last_resource = (resource, self._shared("resource", self._resources, _RESOURCE, values))
         return self._last_resource[1]
 
     def _scope(self, scope: Scope) -> int:
         if scope is not self._last_scope[0]:
             values = (scope.name, scope.version, self._plain(scope.attributes), scope.schema_url)
-            columns = ("name", "version", "attributes", "schema_url")
-            self._last_scope = (scope, self._shared("scope", self._scopes, columns, values))
+            self._last_scope = (scope, self._shared("scope", self._scopes, _SCOPE, values))
         return self._last_scope[1]
 
     def _plain(self, attributes: Mapping[str, Value]) -> str:
@@ -342,14 +352,14 @@ class Writer:
     ) -> int:
         key = "\0".join(values)
         number = known.get(key)
-        if number is None:
-            names = ", ".join(columns)
+        if number is None:  # it may be there since long ago: a second row does no harm
             marks = ", ".join("?" * len(columns))
-            self._connection.execute(f"INSERT OR IGNORE INTO {table}({names}) VALUES ({marks})", values)  # noqa: S608
-            where = " AND ".join(f"{name} = ?" for name in columns)
-            [(number,)] = self._connection.execute(f"SELECT id FROM {table} WHERE {where}", values)  # noqa: S608
-            known[key] = int(number)
-        return int(number)
+            cursor = self._connection.execute(
+                f"INSERT INTO {table}({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
+                values,
+            )
+            number = known[key] = int(cursor.lastrowid or 0)
+        return number
 
     def _stored_body(self, trace_id: str, span_id: str) -> bytes | None:
         """The request body of a stored span, searched in its trace first."""
@@ -365,7 +375,7 @@ class Writer:
         row = row or connection.execute(query + " ORDER BY span.id DESC", (raw,)).fetchone()
         if row is None:
             return None
-        fragments = {**members_of(str(row[0])), **members_of(str(row[1] or "{}"))}
+        fragments = {**members_of(str(row[0])), **self._keys.spelled(members_of(str(row[1] or "{}")))}
         fragment = fragments.get(HTTP_REQUEST_BODY)
         body = Restorer(connection).value(fragment) if fragment is not None else None
         return body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else None

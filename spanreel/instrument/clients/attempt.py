@@ -15,9 +15,9 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from spanreel.instrument import recorder, responder
+from spanreel.instrument import misses, recorder, responder
 from spanreel.instrument.exchange import Exchange, Headers
-from spanreel.instrument.guard import guard, log_once
+from spanreel.instrument.guard import guard
 from spanreel.wire import attributes as names
 from spanreel.wire import recognise
 
@@ -95,6 +95,7 @@ class Attempt:
 
     def __enter__(self) -> Attempt:
         inner = otel_context.set_value(INFERENCE_KEY, True, self.span.context)
+        inner = otel_context.set_value(misses.TAPPED_KEY, True, inner)
         self._tokens = (_busy.set(True), otel_context.attach(inner))
         return self
 
@@ -170,13 +171,6 @@ def ask(dialect: Dialect, exchange: Exchange) -> ModelAnswer | None:
         exchange.lane,
     )
     return answering.model(request)
-
-
-def missed(recording: Recorder, transport: str, url: str, why: str) -> None:
-    """A model call that could not be captured: said once in the log, and marked on the run."""
-    path = recognise.path_of(url)
-    log_once(f"miss {transport} {path}", "a model call to %s is not recorded: %s", path, why)
-    recording.fault(f"model call not captured ({transport}): {why}", None)
 
 
 def model_in(body: bytes) -> str | None:

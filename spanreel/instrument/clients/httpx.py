@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+from spanreel.instrument import misses
 from spanreel.instrument.clients import attempt
 from spanreel.instrument.exchange import Exchange
 from spanreel.instrument.guard import guard
@@ -68,7 +69,8 @@ class Tap:
         request = args[0] if args else kwargs["request"]
         seen = self._look(request)
         if seen is None:
-            return wrapped(*args, **kwargs)
+            with misses.tapped(request.url.host, request.url.port):
+                return wrapped(*args, **kwargs)
         dialect, exchange = seen
         answer = attempt.ask(dialect, exchange)
         under_way = self._begin(dialect, exchange, request, answer)
@@ -104,7 +106,8 @@ class Tap:
         request = args[0] if args else kwargs["request"]
         seen = self._look(request)
         if seen is None:
-            return await wrapped(*args, **kwargs)
+            with misses.tapped(request.url.host, request.url.port):
+                return await wrapped(*args, **kwargs)
         dialect, exchange = seen
         answer = attempt.ask(dialect, exchange)
         under_way = self._begin(dialect, exchange, request, answer)
@@ -142,18 +145,19 @@ class Tap:
     def _look(self, request: Any) -> tuple[Dialect, Exchange] | None:
         """The dialect that the request speaks, and an exchange for it; None: not ours."""
         with guard("look at a request"):
-            recording = attempt.watching()
-            if recording is None or request.method != "POST":
+            if attempt.watching() is None or request.method != "POST":
                 return None
             url = str(request.url)
             try:
                 body = request.content
             except self._module.RequestNotRead:
                 if recognise.recognise("POST", url, attempt.UNREAD):
-                    attempt.missed(recording, self._module.__name__, url, "its request body is a stream")
+                    path = recognise.path_of(url)
+                    misses.report(self._module.__name__, path, "its request body is a stream")
                 return None
             dialect = recognise.recognise("POST", url, body)
             if dialect is None:
+                misses.unspoken(self._module.__name__, "POST", request.url.host, url)
                 return None
             return dialect, Exchange(
                 dialect.name, "POST", url, request.headers.multi_items, body, self._module.__name__, lane()

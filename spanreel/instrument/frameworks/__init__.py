@@ -112,16 +112,23 @@ def _tap_module(module: Any) -> None:
                 _patch(module, tap)
 
 
-def _patch(module: Any, tap: Tap) -> None:
+def place(module: Any, tap: Tap) -> tuple[Any, str, Any] | None:
+    """Where the tap's name is: what it is an attribute of, its last part, what it is; None where it is gone."""
     *path, name = tap.name.split(".")
     owner = module
     for part in path:
         owner = getattr(owner, part, None)
     original = vars(owner).get(name) if owner is not None else None
-    if original is None:
+    return None if original is None else (owner, name, original)
+
+
+def _patch(module: Any, tap: Tap) -> None:
+    found = place(module, tap)
+    if found is None:
         _missing.add(tap)
         log_once(tap.name, "%s has no %s any more: its %s calls are not recorded; see `spanreel doctor`", tap.module, tap.name, tap.framework)  # fmt: skip
         return
+    owner, name, original = found
     home, _, function = tap.wrapper.partition(":")
     ours = wrapt.FunctionWrapper(original, _while_on(getattr(importlib.import_module(home), function)))
     setattr(owner, name, ours)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
 from spanreel.wire import lenient, recognise
-from spanreel.wire.content import content_id
 from spanreel.wire.conventions import vocabulary
 from spanreel.wire.conventions.history import History, as_bytes
 from spanreel.wire.conventions.values import count, parsed_fully, text
@@ -167,14 +167,14 @@ def _content_type(headers: object) -> str:
 
 
 def _body_hash(attributes: Mapping[str, Any]) -> str | None:
-    """The content id of the request as sent; where the body was not kept, the keyed hash that was."""
+    """The beginning of the SHA-256 of the request as sent; where the body was not kept, the keyed hash that was."""
     body = attributes.get(names.HTTP_REQUEST_BODY)
     if body is None:
         return text(attributes.get(names.REQUEST_HASH))
     raw = as_bytes(body)
     if names.WIRE_REQUEST_BASE in attributes and count(attributes.get(names.HTTP_REQUEST_SIZE)) != len(raw):
         return None  # only the tail is here
-    return content_id(raw)
+    return hashlib.sha256(raw).hexdigest()[:16]
 
 
 def _text(body: object) -> object:

@@ -95,7 +95,7 @@ def test_an_exchange_is_read_from_its_bodies() -> None:
         "0.1",
         200,
     )
-    assert record.body_hash == "sha256:" + hashlib.sha256(REQUEST.encode()).hexdigest()
+    assert record.body_hash == hashlib.sha256(REQUEST.encode()).hexdigest()[:16]
 
 
 def test_the_content_of_an_exchange() -> None:
