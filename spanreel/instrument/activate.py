@@ -8,7 +8,18 @@ import threading
 from typing import TYPE_CHECKING
 
 from spanreel.exceptions import SpanreelError
-from spanreel.instrument import frameworks, guard, misses, process, recorder, runs, settings, taps, threads, tracing
+from spanreel.instrument import (
+    frameworks,
+    guard,
+    misses,
+    process,
+    recorder,
+    runs,
+    settings,
+    taps,
+    threads,
+    tracing,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

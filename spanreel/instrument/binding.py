@@ -60,7 +60,9 @@ def rebound(
         if others and options is not None:
             named[options] = {**named.get(options, {}), **others}
         named.update(_before_rest(wanted, named))
-        bound = inspect.BoundArguments(signature, OrderedDict(named))  # puts them in the order of the parameters
+        bound = inspect.BoundArguments(
+            signature, OrderedDict(named)
+        )  # puts them in the order of the parameters
         signature.bind(*bound.args, **bound.kwargs)
     except (TypeError, ValueError) as error:
         raise _changed(function, f"cannot be called like that any more: {error}") from error
@@ -81,8 +83,7 @@ def _before_rest(parameters: Mapping[str, inspect.Parameter], given: Mapping[str
 
 def _options(parameters: Mapping[str, inspect.Parameter]) -> str | None:
     """The name of `**options`, if the function takes any keyword."""
-    last = next(reversed(parameters.values()), None) if parameters else None
-    return last.name if last is not None and last.kind is last.VAR_KEYWORD else None
+    return next((one.name for one in parameters.values() if one.kind is one.VAR_KEYWORD), None)
 
 
 def _needed(parameter: inspect.Parameter) -> bool:

@@ -101,7 +101,14 @@ def begin(
             values = {**origin(), **values, **_source()}
         if not isinstance(inputs, Absent):
             values[names.RUN_INPUT] = codec.encode(inputs)
-        span = recording.start(f"{operation} {name}", names.KIND_INTERNAL, values, context=context, root=True)
+        span = recording.start(
+            f"{operation} {name}",
+            names.KIND_INTERNAL,
+            values,
+            context=context,
+            root=True,
+            outward=not _source(),  # what a replay does did not happen again
+        )
         inside = otel_context.set_value(SPAN_KEY, span, span.context)
         inside = otel_context.set_value(TOOL_KEY, None, inside)
         if root:

@@ -10,17 +10,21 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource as SdkResource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
+from spanreel.instrument import process, recorder
 from spanreel.instrument.exporting import Batches, Listening, otlp_exporter
+from spanreel.instrument.guard import guard
 from spanreel.wire import attributes as names
 from spanreel.wire.spans import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
 
     from spanreel.instrument.settings import Settings
 
+_CALLS = frozenset({"chat", "generate_content", "text_completion", "embeddings", "execute_tool"})
 _own: TracerProvider | None = None
 """Ours, once made: the global provider can be set only once in a process."""
 
@@ -90,9 +94,42 @@ def _ours(asked: Settings) -> TracerProvider:
     global _own
     if _own is None:
         service = {names.SERVICE_NAME: asked.service_name} if asked.service_name else {}
-        _own = TracerProvider(resource=SdkResource.create(service), shutdown_on_exit=False)
+        _own = _Own(resource=SdkResource.create(service), shutdown_on_exit=False)
         trace.set_tracer_provider(_own)
     return _own
+
+
+class _Own(TracerProvider):
+    """Ours. A call that another instrumentation reports and that has no parent belongs to the process's run, as ours do.
+
+    Only calls: a request that came in, or an agent, is a run of its own.
+    """
+
+    def get_tracer(self, *args: Any, **kwargs: Any) -> Tracer:
+        tracer = super().get_tracer(*args, **kwargs)
+        start = tracer.start_span
+
+        def start_span(
+            name: str, context: Context | None = None, *rest: Any, attributes: Any = None, **more: Any
+        ) -> Any:
+            # positional arguments are kind and attributes, in this order
+            told = attributes if attributes is not None else rest[1] if len(rest) > 1 else None
+            if attributes is not None:
+                more["attributes"] = attributes
+            return start(name, _adopted(context, told), *rest, **more)
+
+        tracer.start_span = start_span
+        return tracer
+
+
+def _adopted(context: Context | None, told: Any) -> Context | None:
+    """The context of the process's run, where a call would be a trace of its own."""
+    if recorder.current() is None or not told or told.get(names.OPERATION) not in _CALLS:
+        return context
+    with guard("finding the run of another instrumentation's call"):
+        if not trace.get_current_span(context).get_span_context().is_valid:
+            return process.process_context() or context
+    return context
 
 
 def _resource(known: Any, service_name: str | None) -> Resource:

@@ -100,7 +100,33 @@ def _mirrored(matches: Matches) -> Matches:
 
 def _matches(left: Sequence[Comparable], right: Sequence[Comparable]) -> tuple[Matches, Matches]:
     kept = list(_aligned(left, right, 0, 0))
+    loose = _loose(left, right, kept)
+    kept = [pair for pair in kept if pair not in loose]
     return kept, _moved(left, right, kept)
+
+
+def _loose(left: Sequence[Comparable], right: Sequence[Comparable], kept: Matches) -> set[tuple[int, int]]:
+    """Changed pairs of which a step has its equal elsewhere: calls that ran in another order are moved, not changed."""
+    changed = [(at, to) for at, to in kept if left[at].key != right[to].key]
+    if not changed:
+        return set()
+    paired, here, there = ({at for at, _ in kept}, {at for at, _ in changed}, {to for _, to in changed})
+    reached = {to for _, to in kept}
+    over = Counter(step.key for at, step in enumerate(left) if at not in paired)
+    under = Counter(step.key for to, step in enumerate(right) if to not in reached)
+    ours = over + Counter(left[at].key for at in here)
+    theirs = under + Counter(right[to].key for to in there)
+    both = ours & theirs
+    wanted, sought = both - over, both - under
+    loose: set[tuple[int, int]] = set()
+    for at, to in changed:
+        if wanted[left[at].key] > 0:
+            wanted[left[at].key] -= 1
+            loose.add((at, to))
+        if sought[right[to].key] > 0:
+            sought[right[to].key] -= 1
+            loose.add((at, to))
+    return loose
 
 
 def _in_order(

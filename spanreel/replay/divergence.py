@@ -29,7 +29,7 @@ _HEADLINES = {
     "served": "was asked again, but was recorded only as often as it has been served",
     "nothing_left": "comes after the last recorded call of its kind",
     "opaque": "has a recorded result that could not be stored, and so cannot be given back",
-    "in_doubt": "began in the recorded run and never ended, so its result is not known",
+    "in_doubt": "began in the recorded run and did not come to its end, so its result is not known",
     "cut": "was read further than the recorded run read it, where the recording ends",
     "unconsumed": "was recorded, and the replayed run did not make it",
     "failed": "could not be compared with the recording",

@@ -57,7 +57,7 @@ class ToolEffect:
 
     encoded: what the caller got, as the codec's JSON; None where the recording has none.
     fidelity: exact, text or opaque (the value itself could not be kept).
-    open: it began and never ended, so nobody knows whether it happened.
+    open: it began and did not come to its end, so nobody knows whether it happened.
     """
 
     index: int
@@ -128,6 +128,7 @@ class Recording:
                 f"there is no run {run_id or ''} in these spans".replace("  ", " "), "see `spanreel runs`"
             )
         chosen = [one for one in runs if one is run or one.run_id in also]
+        _check_level(run, by_id[run.trace_id, run.root.span_id])
         found = [effect for one in chosen for effect in _Reading(one, by_id, faithful).effects()]
         warnings = tuple(warning for one in chosen for warning in _lacking(one, by_id))
         if not found:
@@ -205,6 +206,7 @@ class _Reading:
         opened = bool(said.get(names.OPEN)) and not span.end_ns
         if encoded is None and not opened and said.get(names.TOOL_FIDELITY) != "opaque":
             raise _missing(self.run, span, names.TOOL_RESULT)
+        stopped = encoded is None and span.status == names.STATUS_ERROR  # by Ctrl-C, in the middle of it
         text = encoded if isinstance(encoded, str) else None
         call_id = said.get(names.TOOL_CALL_ID)
         return ToolEffect(
@@ -218,7 +220,7 @@ class _Reading:
             encoded=text,
             fidelity=str(said.get(names.TOOL_FIDELITY, "exact")),
             safety=str(said.get(names.TOOL_SAFETY, "write")),
-            open=opened,
+            open=opened or stopped,
             redacted=text is not None and REDACTED.decode() in text,
             lane=str(said.get(names.WIRE_LANE, "0")),
             within=tuple(self._tools_around(span)),

@@ -81,7 +81,7 @@ _SPAN: Final = (
     "spanreel.wire.response.chunk.micros spanreel.run.id http.request.body.content http.response.body.content "
     "spanreel.capture.level\x12\x06\n\x04full spanreel.wire.request.base\x12"
 )
-DICTIONARY: Final = "".join((_ATTRIBUTES, _REQUESTS, _ANSWERS, _SPAN)).encode("latin-1")
+DICTIONARY: Final = f"{_ATTRIBUTES}{_REQUESTS}{_ANSWERS}{_SPAN}".encode("latin-1")
 """zlib looks from the end backwards: what is most common stands last."""
 
 

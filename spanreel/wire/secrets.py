@@ -112,7 +112,15 @@ class Scanner:
     def _tokens(self, data: bytes, lower: bytes, start: int) -> Iterator[Span]:
         if self._anchors is None:
             return
+        plain: set[bytes] = set()  # runs without an anchor: the events of a stream repeat theirs
         for first, end in _runs(data, start):
+            run = lower[first:end]
+            if run in plain:
+                continue
+            anchor = self._anchors.search(run)
+            if anchor is None:
+                plain.add(run)
+                continue
             for anchor in self._anchors.finditer(lower, first, end):
                 pattern = self._by_anchor[anchor[0]]
                 if span := pattern.at(data, anchor.start()):

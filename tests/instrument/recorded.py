@@ -76,7 +76,7 @@ def _rebuilt(found: list[Span]) -> list[Span]:
             if isinstance(attributes.get(name), str):
                 attributes[name] = attributes[name].encode()
         if base := attributes.pop(names.WIRE_REQUEST_BASE, None):
-            span_id, first, last = (base.split(":") + ["0"])[:3]
+            span_id, first, last = [*base.split(":"), "0"][:3]
             other = bodies[span_id]
             assert len(other) >= int(first) + int(last)
             end = other[len(other) - int(last) :]

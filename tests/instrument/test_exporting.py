@@ -11,6 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 import recorded
+from grpc_sink import GrpcSink
 from model_server import ModelServer
 from otlp_sink import OtlpSink
 
@@ -57,6 +58,29 @@ def test_an_endpoint_gets_standard_spans_without_content_or_bodies(server: Model
     recorded_ids = {(span.trace_id, span.span_id) for span in recorded.spans(store)}
     assert {(span.trace_id, span.span_id) for span in sink.spans()} <= recorded_ids
     assert len(recorded.exchanges(store)) == 2
+
+
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_an_endpoint_that_speaks_grpc(
+    how: str, variable: str, server: ModelServer, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenTelemetry's own variables choose the protocol; what is sent is the same, and no content either."""
+    monkeypatch.setenv(variable, "grpc")
+    with GrpcSink() as sink:
+        if how == "environment":
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
+        spanreel.instrument(endpoint=sink.url if how == "argument" else None)
+        with spanreel.run("outward", input="what is asked?"):
+            ask(server)
+        spanreel.uninstrument()
+    (chat,) = [span for span in sink.spans() if span.name == "chat gpt-4.1-mini"]
+    assert (chat.attributes[names.USAGE_INPUT], chat.attributes[names.USAGE_OUTPUT]) == (11, 7)
+    assert b"what is" not in b"".join(sink.payloads)
+    recorded_ids = {(span.trace_id, span.span_id) for span in recorded.spans(store)}
+    sent = {(span.trace_id, span.span_id) for span in sink.spans()}
+    assert len(sent) == 2
+    assert sent <= recorded_ids
 
 
 @pytest.mark.parametrize("how", ["argument", "environment"])
@@ -171,3 +195,25 @@ def test_traces_url() -> None:
     assert exporting.traces_url("http://host:4318") == "http://host:4318/v1/traces"
     assert exporting.traces_url("http://host:4318/") == "http://host:4318/v1/traces"
     assert exporting.traces_url("http://host/otlp/v1/traces") == "http://host/otlp/v1/traces"
+
+
+def test_nothing_of_a_replay_is_sent(server: ModelServer, store: Path, tmp_path: Path) -> None:
+    """Neither its calls nor its runs happened again; those of the recorded process were sent."""
+    code = f"import openai, spanreel\nask = spanreel.agent(name='asker')(lambda: openai.OpenAI(api_key='k', base_url='{server.url}/v1').chat.completions.create(model='m', messages=[]))\nask()\n"
+    (tmp_path / "agent.py").write_text(code)
+    with OtlpSink() as sink:
+        environ = os.environ | {
+            "PYTHONPATH": str(HERE.parent.parent),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
+        }
+
+        def run(*words: str) -> None:
+            subprocess.run(
+                [sys.executable, "-m", "spanreel", *words], env=environ, cwd=tmp_path, check=True, timeout=60
+            )
+
+        run("run", "--", sys.executable, "agent.py")
+        sent = [span.name for span in sink.spans()]
+        assert "invoke_agent asker" in sent
+        run("replay", "last")
+        assert [span.name for span in sink.spans()] == sent

@@ -170,8 +170,9 @@ def test_a_full_disk_keeps_what_fits_and_says_what_is_missing(server: ModelServe
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 
-    code = (
-        "spanreel.instrument()\nfor n in range(12):\n    ask('%d' % n + 'x' * 3 * n * 1000)\nprint('well')\n"
+    code = (  # text that does not shrink when it is packed
+        "import base64, random\nspanreel.instrument()\nfor n in range(12):\n"
+        "    ask(base64.b64encode(random.Random(n).randbytes(2250 * n)).decode())\nprint('well')\n"
     )
     done = in_a_process(code, server, store, preexec_fn=small_files)
     assert (done.returncode, done.stdout) == (0, "well\n")

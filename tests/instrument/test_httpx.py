@@ -21,6 +21,7 @@ from opentelemetry import context
 
 import spanreel
 from spanreel.instrument import responder
+from spanreel.instrument.clients.attempt import model_in
 from spanreel.instrument.responder import ModelAnswer, ModelRequest
 from spanreel.wire import attributes as names
 from spanreel.wire.spans import Span
@@ -407,3 +408,19 @@ def test_uninstrument_gives_the_classes_their_methods_back(server: ModelServer, 
     ) == own
     chat(openai_client(server))
     assert recorded.spans(store) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "model"),
+    [
+        (b'{"model":"first","messages":[{"content":"x"}],"tools":[{"model":"no"}]}', "first"),
+        (b' { "model" : "fir\\"st", "messages":[]}', 'fir\\"st'),
+        (b'{"messages":[{"content":"\\"model\\": \\"no\\""}],"model":"last","stream":true}', "last"),
+        (b'{"messages":[{"content":"{\\"model\\":\\"no\\"}"}]}', None),
+        (b'{"model":5,"messages":[]}', None),
+        (b"", None),
+    ],
+)
+def test_the_model_is_read_off_the_bytes(body: bytes, model: str | None) -> None:
+    """Wherever SDKs put it: at the start or at the end; never out of a text."""
+    assert model_in(body) == model

@@ -15,7 +15,7 @@ import pytest
 from recorded import spans
 
 import spanreel
-from spanreel.exceptions import ApprovalPending, NotReplayable, SpanreelError
+from spanreel.exceptions import ApprovalPending, SpanreelError
 from spanreel.instrument import codec
 from spanreel.instrument.revision import revision
 from spanreel.wire import attributes as names

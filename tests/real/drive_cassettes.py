@@ -69,7 +69,8 @@ def call(it: Any, *, asynchronous: bool) -> Any:
         base_url=base, api_key="x", max_retries=0
     )
     if it.dialect == "openai_chat":
-        return client.chat.completions.create(**split(request, "model", "messages", "stream"))
+        model = {"model": openai.omit} | request  # a deployment of Azure's is named in the path alone
+        return client.chat.completions.create(**split(model, "model", "messages", "stream"))
     if it.dialect == "openai_responses":
         return client.responses.create(**split(request, "model", "input", "stream"))
     return client.embeddings.create(

@@ -52,6 +52,8 @@ def test_every_cassette_replays_offline_to_equal_typed_objects(shared: Path, tmp
     )
     assert recorded == replayed
     assert verdict["verdict"] == "exact"
+    failed = [result for result in recorded["sync"] if "error" in result]
+    assert all(result["status"] for result in failed), "an SDK refused to send what it once sent"
     kinds = Counter(
         "stream" if isinstance(result, list) else "error" if "error" in result else result["type"]
         for result in recorded["sync"]
@@ -60,3 +62,15 @@ def test_every_cassette_replays_offline_to_equal_typed_objects(shared: Path, tmp
     assert kinds["stream"] > 100
     assert verdict["effects"]["recorded"] == len(recorded["sync"]) + len(recorded["async"])
     assert verdict["effects"]["live"] == 0
+    listed = subprocess.run(
+        [sys.executable, "-m", "spanreel", "runs", "--json"],
+        check=True,
+        capture_output=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    runs = json.loads(listed.stdout)["runs"]
+    assert [run["agent_name"] for run in runs] == ["drive_cassettes.py"] * 2
+    assert (
+        runs[0]["model_calls"] == runs[1]["model_calls"] > 600
+    )  # the same body sent again after an error is a retry

@@ -188,3 +188,18 @@ def test_runs_too_long_for_the_whole_table_stay_in_order() -> None:
     pairs = align(a, b)
     assert sum(pair.relation == "changed" for pair in pairs) == 1240
     assert sum(pair.relation == "removed" for pair in pairs) == 20
+
+
+def test_calls_that_ran_in_another_order_are_moved_not_changed() -> None:
+    """Parallel calls of one kind: each is paired with its equal, wherever that is."""
+    a = numbered(*(tool("slow", n * 10, n=n) for n in (1, 2, 3, 0)))
+    b = numbered(*(tool("slow", n * 10, n=n) for n in (2, 0, 1, 3)))
+    assert Counter(pair.relation for pair in align(a, b)) == {"same": 2, "moved": 2}
+
+
+@given(STEPS, st.randoms(use_true_random=False))
+def test_the_same_steps_in_any_order_are_the_same_steps(
+    steps: list[ReplayStep], chance: random.Random
+) -> None:
+    """A permutation adds nothing, removes nothing and changes nothing."""
+    assert {pair.relation for pair in align(steps, chance.sample(steps, len(steps)))} <= {"same", "moved"}

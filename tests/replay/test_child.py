@@ -126,6 +126,19 @@ def test_an_agent_function_that_diverges_is_a_run_that_diverged(body):
     assert (found.run_id, found.verdict, last.status) == (last.run_id, "diverged", "diverged")
 
 
+@pytest.mark.parametrize("code", ['print(said("blue"))', "print()", 'said("red"), said("red")'])
+def test_a_replay_that_diverged_is_a_run_that_says_so(code):
+    """Whether it asked for something else, for too little or for too much: it is kept, and can be compared."""
+    write("agent.py", 'print(said("red"))')
+    record(sys.executable, "agent.py")
+    write("agent.py", code)
+    found = verdict(replay())
+    newest = load("last")
+    assert (newest.run_id, newest.status) == (found.run_id, "diverged")
+    assert found.first_divergence is not None
+    assert f"spanreel diff {found.source_run_id} {found.run_id}" in found.first_divergence.next
+
+
 def test_another_command_can_be_named(tmp_path):
     """`-- CMD` answers from the recording whatever program asks."""
     write("agent.py", 'print(said("hello"))')
@@ -368,6 +381,17 @@ def test_an_interrupt_reaches_the_program(tmp_path):
         time.sleep(0.1)
         parent.send_signal(signal.SIGINT)
         assert parent.wait(20) == 9
+
+
+def test_a_tool_that_was_stopped_in_the_middle_is_in_doubt():
+    """Nobody knows what Ctrl-C left behind: the tool is named, and is neither run nor answered."""
+    pay = "import spanreel\nsaid('one')\n@spanreel.tool\ndef pay():\n    raise KeyboardInterrupt\npay()"
+    write("agent.py", pay)
+    record(sys.executable, "agent.py", code=130)
+    assert load("last").status == "cancelled"
+    found = verdict(replay()).first_divergence
+    assert found is not None
+    assert (found.kind, found.step, found.asked.title) == ("in_doubt", 2, "tool pay")
 
 
 @pytest.mark.parametrize(

@@ -374,12 +374,13 @@ def test_a_run_without_calls_is_refused():
         spanreel.replaying(run)
 
 
-def test_a_run_recorded_below_full_is_refused(client):
+@pytest.mark.parametrize("level", ["hashes", "metadata", "none"])
+def test_a_run_recorded_below_full_is_refused(client, level):
     """Its content was not kept."""
     spanreel.uninstrument()
-    spanreel.instrument(capture="metadata")
+    spanreel.instrument(capture=level)
     _, run = recorded(ask, client, "one")
-    with pytest.raises(NotReplayable, match="metadata"):
+    with pytest.raises(NotReplayable, match=f"capture='{level}'"):
         spanreel.replaying(run)
 
 

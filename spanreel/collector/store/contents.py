@@ -25,10 +25,10 @@ from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
 from typing import Final
 
-from spanreel.collector.store import flat
+from spanreel.collector.store import flat, keys
 from spanreel.collector.store.lists import MESSAGE, Hole, Region, cut, is_one, skeleton
 from spanreel.collector.store.regions import Regions
-from spanreel.wire.attributes import OUTPUT_MESSAGES
+from spanreel.wire import attributes as names
 from spanreel.wire.dictionary import LIMIT, pack
 from spanreel.wire.spans import Value
 
@@ -42,16 +42,20 @@ PACK_BODIES_FROM: Final = 128
 """Of bodies, whose messages have been cut out, and which only machines read."""
 FLAT: Final = "$flat:"
 TEXT, BYTES, TEXT_PACKED, BYTES_PACKED = range(4)
-ROLES: Final = {
-    "gen_ai.input.messages": 1, "gen_ai.output.messages": 2, "gen_ai.system_instructions": 3, "gen_ai.tool.definitions": 4,
-    "http.request.body.content": 5, "http.response.body.content": 6, "gen_ai.tool.call.arguments": 7,
-    "gen_ai.tool.call.result": 8, "messages": 1, "input": 1, "contents": 1, "system": 3, "tools": 4,
-    MESSAGE: 2, "output": 2, "content": 2,
+ROLES: Final = {name: number for number, name in enumerate(keys.FIRST, 1)}
+"""What a content was when first seen."""
+_INPUT, _OUTPUT, _SYSTEM, _TOOL = (ROLES[name] for name in (
+    names.INPUT_MESSAGES, names.OUTPUT_MESSAGES, names.SYSTEM_INSTRUCTIONS, names.TOOL_DEFINITIONS))  # fmt: skip
+_MEMBERS: Final = {
+    "messages": _INPUT, "input": _INPUT, "contents": _INPUT, "system": _SYSTEM, "tools": _TOOL, MESSAGE: _OUTPUT,
+    "output": _OUTPUT, "content": _OUTPUT,
 }  # fmt: skip
-_BODIES: Final = (5, 6)
+_BODIES: Final = (ROLES[names.HTTP_REQUEST_BODY], ROLES[names.HTTP_RESPONSE_BODY])
 _FINISH: Final = re.compile(r',\s*"finish_reason"\s*:\s*"[^"\\]*"|"finish_reason"\s*:\s*"[^"\\]*"\s*,\s*')
 _RAW: Final = json.JSONDecoder().raw_decode
-_FIND: Final = "SELECT id FROM content WHERE substr(hash, 1, 8) = ? AND hash = ?"  # as the index content_hash has it
+_FIND: Final = (
+    "SELECT id FROM content WHERE substr(hash, 1, 8) = ? AND hash = ?"  # as the index content_hash has it
+)
 _IDS_KEPT: Final = 200_000
 _LOADED_AT_ONCE: Final = 20_000
 
@@ -129,9 +133,9 @@ class Contents:
             node = 0
             for element in elements:
                 self._role = (
-                    1
+                    _INPUT
                     if "input" in name or "prompt" in name
-                    else 2
+                    else _OUTPUT
                     if "output" in name or "completion" in name
                     else 0
                 )
@@ -145,10 +149,10 @@ class Contents:
 
     def attribute(self, key: str, value: Value) -> str:
         """The fragment for an attribute's value."""
-        if isinstance(value, str) and len(value) < (SAID_INLINE if key == OUTPUT_MESSAGES else INLINE):
+        if isinstance(value, str) and len(value) < (SAID_INLINE if key == names.OUTPUT_MESSAGES else INLINE):
             return _quoted(value)
         self._role = ROLES.get(key, 0)
-        if key == OUTPUT_MESSAGES and isinstance(value, str) and (said := self._said(value)):
+        if key == names.OUTPUT_MESSAGES and isinstance(value, str) and (said := self._said(value)):
             return said
         return self._large_text(key, value) if isinstance(value, str) else self._fragment(value)
 
@@ -211,7 +215,7 @@ class Contents:
 
     def _chain(self, key: str, text: str, hole: Hole) -> int:
         """The chain node of the list in this hole."""
-        own, self._role = self._role, ROLES.get(hole.name or key, self._role)
+        own, self._role = self._role, _MEMBERS.get(hole.name, self._role)
         if hole.name == MESSAGE:
             single = self._content(hole.tail[0].encode(), TEXT)
             self._role = own

@@ -12,12 +12,14 @@ from typing import Any, Final
 
 from spanreel.wire import attributes as names
 
-FIRST: Final = (
-    names.INPUT_MESSAGES, names.OUTPUT_MESSAGES, names.SYSTEM_INSTRUCTIONS, names.TOOL_DEFINITIONS, names.TOOL_CALL_ARGUMENTS,
-    names.TOOL_CALL_RESULT, "input.value", "output.value", names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY, names.RUN_INPUT,
-    names.RUN_OUTPUT,
-)  # fmt: skip
-"""The names with numbers from 1: those that hold content."""
+FIRST: Final = {
+    names.INPUT_MESSAGES: "input", names.OUTPUT_MESSAGES: "output", names.SYSTEM_INSTRUCTIONS: "system",
+    names.TOOL_DEFINITIONS: "tool definition", names.TOOL_CALL_ARGUMENTS: "tool arguments",
+    names.TOOL_CALL_RESULT: "tool result", "input.value": "input", "output.value": "output",
+    names.RUN_INPUT: "run input", names.RUN_OUTPUT: "run output", names.HTTP_REQUEST_BODY: "request body",
+    names.HTTP_RESPONSE_BODY: "response body",
+}  # fmt: skip
+"""The names with numbers from 1, those that hold content, and what people call it. Contents name their role by these too."""
 _MOST: Final = 5000
 _LENGTHS: Final = range(4, 100)
 

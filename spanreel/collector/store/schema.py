@@ -8,11 +8,13 @@ of spanreel is refused, never guessed at. Read with sqlite-utils or Datasette: t
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spanreel.collector.store import keys
+from spanreel.collector.store.views import VIEWS
 from spanreel.exceptions import StoreError
 from spanreel.location import prepare_folder
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
 BUSY_SECONDS: Final = 10.0
+_SPACING: Final = re.compile(r"[ \n]*--[^\n]*\n *|[ \n]+")
 MIGRATION_SET: Final = "spanreel"
 _FIRST: Final = "m0001_spans_runs_and_contents"
 
@@ -52,7 +55,7 @@ CREATE TABLE span(
   events TEXT, links TEXT);
 CREATE UNIQUE INDEX span_key ON span(trace, span_id);
 
-CREATE TABLE attribute_key(id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE attribute_key(id INTEGER PRIMARY KEY, name TEXT NOT NULL, what TEXT);
 
 -- Every distinct message, tool definition and piece of a body, once.
 CREATE TABLE content(
@@ -80,43 +83,6 @@ CREATE TABLE step(run INTEGER NOT NULL, number INTEGER NOT NULL, span INTEGER NO
 CREATE TABLE spool(name TEXT PRIMARY KEY, offset INTEGER NOT NULL, torn_bytes INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 """
 
-_TIME: Final = (
-    "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000000, 'unixepoch') || printf('.%03dZ', {0} / 1000000 % 1000)"
-)
-_DURATION: Final = "CASE WHEN {1} >= {0} THEN round(({1} - {0}) / 1e6, 3) END"
-_VIEWS: Final = f"""
-CREATE VIEW runs AS SELECT
-  run_id, alias, agent_name, status, model, {_TIME.format("started_ns")} AS started_at,
-  {_DURATION.format("started_ns", "ended_ns")} AS duration_ms, steps, spans, input_tokens, output_tokens, cost, session, error
-  FROM run ORDER BY started_ns DESC;
-CREATE VIEW spans AS SELECT
-  lower(hex(trace.trace_id)) AS trace_id, lower(hex(span.span_id)) AS span_id,
-  lower(hex(span.parent_span_id)) AS parent_span_id, shape.name, shape.kind, shape.operation, shape.agent, shape.model,
-  shape.tool_name, {_TIME.format("span.start_ns")} AS started_at,
-  {_DURATION.format("span.start_ns", "span.end_ns")} AS duration_ms,
-  CASE span.status WHEN 1 THEN 'ok' WHEN 2 THEN 'error' ELSE 'unset' END AS status, span.open,
-  span.input_tokens, span.output_tokens, coalesce(span.error_message, span.error_type) AS error, shape.provider,
-  shape.session, shape.emitter, span.response_id, span.tool_call_id, scope.name AS scope,
-  json_extract(resource.attributes, '$."service.name"') AS service, span.attributes, span.events
-  FROM span JOIN trace ON trace.id = span.trace JOIN shape ON shape.id = span.shape
-  JOIN scope ON scope.id = shape.scope JOIN resource ON resource.id = shape.resource;
-CREATE VIEW steps AS SELECT
-  run.run_id, step.number, shape.kind, coalesce(shape.tool_name, shape.model, shape.name) AS what,
-  {_TIME.format("span.start_ns")} AS started_at, {_DURATION.format("span.start_ns", "span.end_ns")} AS duration_ms,
-  span.input_tokens, span.output_tokens, coalesce(span.error_message, span.error_type) AS error,
-  lower(hex(span.span_id)) AS span_id
-  FROM step JOIN run ON run.id = step.run JOIN span ON span.id = step.span JOIN shape ON shape.id = span.shape;
-CREATE VIEW messages AS SELECT
-  'sha256:' || lower(hex(content.hash)) AS content_id, lower(hex(trace.trace_id)) AS trace_id,
-  lower(hex(span.span_id)) AS first_span_id, {_TIME.format("span.start_ns")} AS first_seen_at,
-  CASE content.role WHEN 1 THEN 'input' WHEN 2 THEN 'output' WHEN 3 THEN 'system' WHEN 4 THEN 'tool definition'
-    WHEN 5 THEN 'request body' WHEN 6 THEN 'response body' WHEN 7 THEN 'tool arguments' WHEN 8 THEN 'tool result'
-    ELSE 'attribute' END AS what,
-  CASE WHEN content.codec = 0 AND json_valid(content.data) THEN json_extract(content.data, '$.role') END AS role,
-  CASE WHEN content.codec < 2 THEN content.data END AS content
-  FROM content LEFT JOIN span ON span.id = content.span LEFT JOIN trace ON trace.id = span.trace;
-"""  # noqa: S608
-
 
 def migrations() -> Migrations:
     """Every change of the tables, in order."""
@@ -126,9 +92,10 @@ def migrations() -> Migrations:
 
     def first(db: Database) -> None:
         """Spans as rows, runs as what grouping made of them, messages once by content."""
-        for statement in _statements(_TABLES + _VIEWS):
-            db.execute(statement)
-        db.conn.executemany("INSERT INTO attribute_key(name) VALUES (?)", [(name,) for name in keys.FIRST])
+        for statement in _statements(_TABLES + VIEWS):
+            # the file keeps the text, and a small store is mostly that
+            db.execute(_SPACING.sub(" ", statement).replace(", ", ",").strip())
+        db.conn.executemany("INSERT INTO attribute_key(name, what) VALUES (?, ?)", [*keys.FIRST.items()])
 
     found(name=_FIRST)(first)
     return found

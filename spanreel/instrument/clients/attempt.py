@@ -39,6 +39,7 @@ SUPPRESS_KEYS = (
 )  # the old spelling and the new
 _INFERENCES = frozenset({"chat", "generate_content", "text_completion", "embeddings"})
 _busy: ContextVar[bool] = ContextVar("spanreel_busy", default=False)
+_MODEL_FIRST = re.compile(rb'\s*\{\s*"model"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
 _MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
 _clock = time.perf_counter_ns
 
@@ -175,6 +176,9 @@ def ask(dialect: Dialect, exchange: Exchange) -> ModelAnswer | None:
 
 def model_in(body: bytes) -> str | None:
     """The model that a request names, looked for from its end, where SDKs put it; never a parse."""
+    first = _MODEL_FIRST.match(body)  # or at its start, where the search from the end would go over all of it
+    if first:
+        return first[1].decode("utf-8", "replace")
     place = body.rfind(b'"model"')
     for _ in range(8):
         if place < 0:

@@ -171,7 +171,7 @@ class Tap:
         if recording is None:
             return None
         return attempt.begin(
-            recording, dialect, exchange, request.url.host, request.headers.get("traceparent"), answer
+            recording, dialect, exchange, request.url.host, _traceparent(request.headers.raw), answer
         )
 
     def _tee(self, response: Any, under_way: Attempt | None, tee: type[Any]) -> None:
@@ -217,6 +217,14 @@ class Tap:
         if not (isinstance(kind, type) and issubclass(kind, self._module.RequestError)):
             kind = self._module.ConnectError
         return kind(answer.error_message, request=request)
+
+
+def _traceparent(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Off the raw pairs: the client's own look-up tries every header's encoding first."""
+    for name, value in headers:
+        if len(name) == 11 and name.lower() == b"traceparent":
+            return value.decode("ascii", "replace")
+    return None
 
 
 def _broken_off(error: Exception | None) -> None:
