@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("spanreel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("spanreel")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Content ids: one canonical text for a JSON value, one name for a string of bytes.
+"""One canonical text for a JSON value, so that content is compared and hashed as text. It hashes nothing itself.
 
 Hashes are taken of text, never of Python values: `0`, `0.0`, `False` and `-0.0` compare equal and are not the same content.
 """
@@ -6,15 +6,9 @@ Hashes are taken of text, never of Python values: `0`, `0.0`, `False` and `-0.0`
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
-
-
-def content_id(data: bytes) -> str:
-    """The name of these bytes everywhere: ``sha256:<64 hex>``."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def canonical_json(value: Any) -> str:
