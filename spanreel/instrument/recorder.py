@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spanreel.instrument.finishing import Finishing
 
 LINGER_S = 0.03
+OPEN_WAIT_S = 0.5  # how long a tool that writes waits for the spans before it to be on file
 BATCH = 256
 TICK_S = 1.0  # how often an idle thread looks whether something waits
 FORK_S = 0.5  # how long a fork waits for the exporting thread: a disk or a collector may hang
@@ -78,7 +79,8 @@ class Recorder:
         return self._starter.start(name, kind, attributes, context=context, root=root, outward=outward)
 
     def open(self, span: ActiveSpan) -> None:
-        """Put on file that the span has begun, before this returns."""
+        """Put on file that the span has begun, before this returns; and before it, what led to it."""
+        self.flush(OPEN_WAIT_S)
         with guard("open record", span):
             self._keep_now(self._finishing.opened(span))
 
