@@ -54,7 +54,7 @@ def overhead(peers: Path, rounds: int) -> None:
     targets = [f"{name}={peer(peers, name)}" for name in ("traceloop", "openinference", "otel-genai")]
     base = peer(peers, "traceloop")
     ours = f"{HERE / 'adapter.py'}:Spanreel={sys.executable}"
-    run(sys.executable, SHARED / "run_overhead.py", "--rounds", rounds, "--exporter", "encode", "--out", raw,
+    run(sys.executable, SHARED / "run_overhead.py", "--rounds", rounds, "--pairs", 40, "--exporter", "encode", "--out", raw,
         f"none={base}", f"manual={base}", *targets, ours, PYTHONPATH=f"{ROOT}{os.pathsep}{SHARED}")  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def attributes(exchange: Exchange) -> dict[str, Any]:
         names.HTTP_RESEND: _resend(request_headers),
         names.HTTP_REQUEST_SIZE: len(exchange.request_body),
         names.HTTP_REQUEST_BODY: exchange.request_body,
-        names.WIRE_REQUEST_HEADERS: _pairs(redaction.request_headers(_telling(request_headers))),
+        names.WIRE_REQUEST_HEADERS: _kept(tuple(request_headers)),
         **_place(exchange.url),
     }
     if exchange.status:
@@ -47,6 +47,12 @@ def attributes(exchange: Exchange) -> dict[str, Any]:
         if exchange.status >= 400:
             known[names.ERROR_TYPE] = str(exchange.status)
     return known
+
+
+@lru_cache(maxsize=64)
+def _kept(headers: tuple[tuple[str, str], ...]) -> str:
+    """Request headers as they are kept; a client sends the same ones again and again."""
+    return _pairs(redaction.request_headers(_telling(headers)))
 
 
 @lru_cache(maxsize=256)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from spanreel.instrument.guard import log_once
 from spanreel.instrument.prefixes import common
@@ -22,6 +22,7 @@ from spanreel.wire import identity, recognise
 from spanreel.wire.redaction import Redactor
 from spanreel.wire.secrets import OVERLAP, names_secret
 from spanreel.wire.spans import Event, Span
+from spanreel.wire.streamed import is_stream
 
 UNCLEANED = "[not kept: redaction failed]"
 BETWEEN = b'},{"'  # in JSON only between two objects of a list: within a text the quote would be escaped
@@ -84,17 +85,18 @@ class Privacy:
 
     def redacted(self, span: Span) -> Span:
         """The span without secrets; says how many there were."""
+        if self._by_pattern and self._is_clean(span):
+            return replace(span, attributes=dict(span.attributes))
         counted = _Counted(self._redactor)
         attributes = dict(span.attributes)
         bodies = {
             key: self._body(counted, span, key, attributes.pop(key)) for key in BODIES if key in attributes
         }
-        name, message, events = span.name, span.status_message, span.events
-        if not self._nothing_in(name, message, attributes, events):
-            attributes = counted.value(attributes, {})
-            name, message = counted.value(name, UNCLEANED), counted.value(message, UNCLEANED)
-            events = tuple(replace(event, attributes=counted.value(event.attributes, {})) for event in events)
-        attributes = {**attributes, **bodies}
+        attributes = {**counted.value(attributes, {}), **bodies}
+        name, message = counted.value(span.name, UNCLEANED), counted.value(span.status_message, UNCLEANED)
+        events = tuple(
+            replace(event, attributes=counted.value(event.attributes, {})) for event in span.events
+        )
         if counted.total:
             attributes[names.REDACTED] = counted.total
         if counted.failed is not None:
@@ -103,22 +105,32 @@ class Privacy:
             attributes.setdefault(names.INCOMPLETE, f"redaction: {kind}")
         return replace(span, name=name, status_message=message, attributes=attributes, events=events)
 
-    def _nothing_in(
-        self, name: str, message: str, attributes: Mapping[str, Any], events: Sequence[Event]
-    ) -> bool:
+    def _is_clean(self, span: Span) -> bool:
         """Whether one search over all the texts together, which is cheap, finds no secret; False: look closely."""
-        if not self._by_pattern:
-            return False
-        texts = [name, message]
-        for values in (attributes, *(event.attributes for event in events)):
+        texts: list[str] = [span.name, span.status_message]
+        bodies: list[bytes] = []
+        for values in (span.attributes, *(event.attributes for event in span.events)):
             if any(_secret_name(key) for key in values):
                 return False
-            for value in values.values():
+            for key, value in values.items():
                 if isinstance(value, str):
                     texts.append(value)
+                elif isinstance(value, bytes) and key in BODIES:
+                    if is_stream(value) and self._redactor.body(value)[1]:
+                        return False
+                    if key == names.HTTP_REQUEST_BODY:
+                        bodies.append(self._unsearched(span, value))
+                    elif not is_stream(value):
+                        bodies.append(value)
                 elif not isinstance(value, (bool, int, float)):
                     return False
-        return not self._redactor.text("\n\n".join(texts))[1]
+        together = "\n\n".join(texts).encode("utf-8", "surrogatepass")
+        if self._redactor.body(b"\n\n".join((together, *bodies)))[1]:
+            return False
+        request = span.attributes.get(names.HTTP_REQUEST_BODY)
+        if isinstance(request, bytes):
+            self._remember(span, request)
+        return True
 
     def lowered(self, span: Span, facts: Mapping[str, Any], content: Mapping[str, Any]) -> Span:
         """The span as the capture level wants it.
@@ -128,9 +140,10 @@ class Privacy:
             facts: what its bodies say that is no content.
             content: what they say that is.
         """
-        attributes = {**span.attributes, names.CAPTURE_LEVEL: self.level}
+        attributes = cast("dict[str, Any]", span.attributes)  # made anew by `redacted`
+        attributes[names.CAPTURE_LEVEL] = self.level
         if self.level == "full":
-            return replace(span, attributes=attributes)
+            return span
         said = {**facts, **attributes, **content, **self._identified(span)}
         for body in BODIES:
             said.pop(body, None)
@@ -149,23 +162,27 @@ class Privacy:
             return counted.value(body, UNCLEANED)
         if key != names.HTTP_REQUEST_BODY or not self._by_pattern:
             return counted.body(body)
-        return self._request(counted, str(span.attributes.get(names.URL_FULL)), body)
+        return self._request(counted, span, body)
 
-    def _request(self, counted: _Counted, kind: str, body: bytes) -> bytes:
-        """A request body: what an earlier one of its kind began with, and was clean, is not searched again."""
-        known = common(self._searched.get(kind, b""), body)
-        start = body.rfind(
-            BETWEEN, max(0, known - OVERLAP), known
-        )  # no secret reaches over the end of a message
-        if start < 0:
-            start = max(0, known - OVERLAP - 256)
-        nothing_new = start > 0 and not self._redactor.body(body[start:])[1]
+    def _request(self, counted: _Counted, span: Span, body: bytes) -> bytes:
+        """A request body, of which only what is new has to be searched."""
+        new = self._unsearched(span, body)
+        nothing_new = len(new) < len(body) and not self._redactor.body(new)[1]
         clean = body if nothing_new else counted.body(body)
         if clean == body:
-            if len(self._searched) >= KINDS:
-                self._searched.clear()
-            self._searched[kind] = body
+            self._remember(span, body)
         return clean
+
+    def _unsearched(self, span: Span, body: bytes) -> bytes:
+        """What does not stand in an earlier body of its kind, which was clean; from where no secret reaches over."""
+        known = common(self._searched.get(_kind(span), b""), body)
+        start = body.rfind(BETWEEN, max(0, known - OVERLAP), known)  # the end of a message
+        return body[start if start >= 0 else max(0, known - OVERLAP - 256) :]
+
+    def _remember(self, span: Span, body: bytes) -> None:
+        if len(self._searched) >= KINDS:
+            self._searched.clear()
+        self._searched[_kind(span)] = body
 
     def _identified(self, span: Span) -> dict[str, Any]:
         """One keyed hash per call: of the request's structural identity, or of a tool's name and arguments."""
@@ -251,3 +268,8 @@ class _Counted:
 
 
 _secret_name = lru_cache(maxsize=1024)(names_secret)
+
+
+def _kind(span: Span) -> str:
+    """Requests that are likely to begin alike: those to one address."""
+    return str(span.attributes.get(names.URL_FULL))
