@@ -1,18 +1,20 @@
 """No silent miss: connections to model hosts that no tap is behind are reported, once in the log and on the run.
 
-An audit hook sees every name that Python resolves; a tapped client marks its context, so what is left is a client that we
-do not tap (requests, aiohttp, websockets, ...). Resolvers in C code (grpc, uvloop) are not seen. Never raises.
+Every name that Python resolves passes `socket.getaddrinfo`; a tapped client marks its context, so what is left is a
+client that we do not tap (requests, aiohttp, websockets, ...). Resolvers in C code (grpc, uvloop) are not seen. Not an
+audit hook: that would cost every other operation of the application. Never raises.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Generator
+import socket
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import wrapt
 from opentelemetry import context as otel_context
 
 from spanreel.instrument import recorder, responder
@@ -23,31 +25,32 @@ BASE_URLS = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "AZURE_OPENAI_ENDPOINT", "ANT
 """Where an application says that its models are elsewhere."""
 TAPPED_KEY = otel_context.create_key("spanreel-tapped")
 
-_hooked = False
-_watching = False
+_resolve: Any = None
+_ours: Any = None
 _own_hosts: frozenset[tuple[str, int]] = frozenset()
 
 
 def install() -> None:
-    """Watch from now on. An audit hook cannot be removed: it is added once, and idle while nothing is recorded."""
-    global _hooked, _watching, _own_hosts
+    """Watch from now on. Calling it again changes nothing."""
+    global _resolve, _ours, _own_hosts
     _own_hosts = frozenset(_named_hosts())
-    _watching = True
-    if not _hooked:
-        _hooked = True
-        sys.addaudithook(_audit)
+    if _ours is None:
+        _resolve, _ours = socket.getaddrinfo, wrapt.FunctionWrapper(socket.getaddrinfo, _resolving)
+        socket.getaddrinfo = _ours
 
 
 def remove() -> None:
-    """Stop watching."""
-    global _watching
-    _watching = False
+    """Stop watching; put back what was there, unless somebody wrapped it after us: then ours only passes through."""
+    global _ours
+    if _ours is not None and socket.getaddrinfo is _ours:
+        socket.getaddrinfo = _resolve
+    _ours = None
 
 
 @contextmanager
 def tapped(host: str, port: int | None) -> Generator[None]:
     """What a tapped client does in this block is seen, whether it is a model call or not."""
-    if not _watching or not _serves_models(host, port):
+    if _ours is None or not _serves_models(host, port):
         yield
         return
     token = otel_context.attach(otel_context.set_value(TAPPED_KEY, True))
@@ -71,11 +74,14 @@ def report(transport: str, what: str, why: str) -> None:
         recording.fault(f"model call not captured ({transport}): {why}", None)
 
 
-def _audit(event: str, args: tuple[Any, ...]) -> None:
-    if event != "socket.getaddrinfo" or not _watching:
-        return
-    with guard("watching connections"):
-        _resolved(args[0], args[1])
+def _resolving(
+    wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    if _ours is not None:
+        with guard("watching connections"):
+            host = args[0] if args else kwargs.get("host")
+            _resolved(host, args[1] if len(args) > 1 else kwargs.get("port"))
+    return wrapped(*args, **kwargs)
 
 
 def _resolved(host: object, port: object) -> None:
