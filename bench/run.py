@@ -56,6 +56,7 @@ def overhead(peers: Path, rounds: int) -> None:
     ours = f"{HERE / 'adapter.py'}:Spanreel={sys.executable}"
     run(sys.executable, SHARED / "run_overhead.py", "--rounds", rounds, "--pairs", 40, "--exporter", "encode", "--out", raw,
         f"none={base}", f"manual={base}", *targets, ours, PYTHONPATH=f"{ROOT}{os.pathsep}{SHARED}")  # fmt: skip
+    raw.write_text(raw.read_text("utf-8").replace(f"{HERE / 'adapter.py'}:Spanreel", "spanreel"), "utf-8")
 
 
 def server(name: str) -> list[object]:
