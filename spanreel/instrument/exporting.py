@@ -18,6 +18,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import Status, StatusCode
 
+from spanreel.instrument.forking import ForkLock
 from spanreel.instrument.guard import guard, log_once
 from spanreel.wire import attributes as names
 
@@ -41,7 +42,6 @@ _GENAI = ("gen_ai.", "openinference.", "llm.", "traceloop.", "mcp.", "ai.", "lan
 
 BYTES = 3 * 1024 * 1024  # of attributes in one export request
 COUNT = 512  # spans in one export request
-FORK_S = 0.5
 DELAY_S = 2.0
 QUEUED = 4096  # spans that may wait for an endpoint
 
@@ -170,16 +170,11 @@ class Batches(SpanProcessor):
 
     def before_fork(self) -> None:
         """Wait while the exporter's modules are imported: in the child their locks would be held for ever."""
-        if self._making.acquire(timeout=FORK_S):
-            self._forking = threading.get_ident()
+        self._making.before_fork()
 
     def after_fork(self) -> None:
         """In the parent: go on."""
-        if (
-            self._forking == threading.get_ident()
-        ):  # not where another thread forks too and did not wait long enough
-            self._forking = 0
-            self._making.release()
+        self._making.after_fork()
 
     def forked(self) -> None:
         """In the child: a queue and a thread of its own; the parent sends what the parent ended."""
@@ -189,8 +184,7 @@ class Batches(SpanProcessor):
     def _reset(self) -> None:
         self._queue: SimpleQueue[ReadableSpan | threading.Event | None] = SimpleQueue()
         self._hurry = threading.Event()
-        self._making = threading.Lock()
-        self._forking = 0
+        self._making = ForkLock()
         self._thread: threading.Thread | None = None
 
     def _run(self) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanreel.instrument import snapshot, tracing
+from spanreel.instrument.forking import ForkLock
 from spanreel.instrument.guard import guard, log_once
 from spanreel.instrument.tracing import ActiveSpan, SpanStarter
 from spanreel.wire import attributes as names
@@ -30,7 +31,6 @@ LINGER_S = 0.03
 OPEN_WAIT_S = 0.5  # how long a tool that writes waits for the spans before it to be on file
 BATCH = 256
 TICK_S = 1.0  # how often an idle thread looks whether something waits
-FORK_S = 0.5  # how long a fork waits for the exporting thread: a disk or a collector may hang
 MARKER = "capture incomplete"
 
 
@@ -136,16 +136,11 @@ class Recorder:
 
     def before_fork(self) -> None:
         """Let the exporting thread come to a rest, for in the child whatever lock it holds (an import's too) is held for ever."""
-        if self._writing.acquire(timeout=FORK_S):
-            self._forking = threading.get_ident()
+        self._writing.before_fork()
 
     def after_fork(self) -> None:
         """In the parent: go on."""
-        if (
-            self._forking == threading.get_ident()
-        ):  # not where another thread forks too and did not wait long enough
-            self._forking = 0
-            self._writing.release()
+        self._writing.after_fork()
 
     def forked(self) -> None:
         """In the child: a file and a thread of its own; what the parent enqueued is the parent's to write."""
@@ -158,8 +153,7 @@ class Recorder:
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
-        self._writing = threading.Lock()
-        self._forking = 0
+        self._writing = ForkLock()
         self._starting = threading.RLock()  # a span may end by garbage collection while it is held
         self._last: Context | None = None
 
