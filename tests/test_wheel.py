@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -39,7 +40,8 @@ def test_the_wheel_installs_alone_and_its_command_works(tmp_path: Path) -> None:
 
     assert run(scripts / "spanreel", "version").startswith("spanreel 0.")
     assert "collect" in run(scripts / "spanreel", "--help")
-    run(scripts / "python", "-c", "import spanreel; spanreel.instrument().uninstrument()")
-    assert '"runs": []' in run(
-        scripts / "spanreel", "runs", "--json", "--store", str(tmp_path / "new.db")
-    ).replace('"runs":[]', '"runs": []')
+    store = tmp_path / "new.db"
+    agent = f"import spanreel; spanreel.instrument(store={str(store)!r})\nwith spanreel.run('first'): pass"
+    run(scripts / "python", "-c", agent)
+    (listed,) = json.loads(run(scripts / "spanreel", "runs", "--json", "--store", store))["runs"]
+    assert (listed["agent_name"], listed["status"]) == ("first", "completed")

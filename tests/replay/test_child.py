@@ -370,7 +370,9 @@ def test_an_interrupt_reaches_the_program(tmp_path):
     line = [
         sys.executable,
         "-c",
-        "import sys; from spanreel.replay.child import run_command; sys.exit(run_command([sys.executable, 'agent.py']))",
+        # a test run in the background of a shell inherits SIGINT ignored
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from spanreel.replay.child import run_command; sys.exit(run_command([sys.executable, 'agent.py']))",
     ]
     environment = os.environ | {"OPENAI_API_KEY": "k"}
     with subprocess.Popen(
