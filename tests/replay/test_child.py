@@ -367,13 +367,11 @@ def test_an_interrupt_reaches_the_program(tmp_path):
         "agent.py",
         'import time\nprint("ready", flush=True)\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    sys.exit(9)',
     )
-    line = [
-        sys.executable,
-        "-c",
-        # a test run in the background of a shell inherits SIGINT ignored
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from spanreel.replay.child import run_command; sys.exit(run_command([sys.executable, 'agent.py']))",
-    ]
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job ignores it
+    code += (
+        "from spanreel.replay.child import run_command; sys.exit(run_command([sys.executable, 'agent.py']))"
+    )
+    line = [sys.executable, "-c", code]
     environment = os.environ | {"OPENAI_API_KEY": "k"}
     with subprocess.Popen(
         line, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=environment
