@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -16,6 +17,7 @@ from spanreel.wire import attributes as names
 from spanreel.wire.spans import Resource, Scope, Span
 
 _INT64 = 1 << 63
+SHORT = 64  # characters of a text that is likely to come again
 
 
 def request_bytes(spans: Iterable[Span]) -> bytes:
@@ -118,7 +120,19 @@ def _span(span: Span) -> ProtoSpan:
 
 
 def _attributes(attributes: Mapping[str, Any]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=_value(value)) for key, value in attributes.items()]
+    return [(_known if _recurs(value) else _pair)(key, value) for key, value in attributes.items()]
+
+
+def _recurs(value: Any) -> bool:
+    return len(value) <= SHORT if type(value) is str else type(value) is bool or type(value) is int
+
+
+def _pair(key: str, value: Any) -> KeyValue:
+    return KeyValue(key=key, value=_value(value))
+
+
+_known = lru_cache(maxsize=1024, typed=True)(_pair)
+"""Most of a span's short attributes are those of the span before; protobuf copies them into the message."""
 
 
 def _value(value: Any) -> AnyValue:

@@ -42,7 +42,11 @@ def attributes(exchange: Exchange) -> dict[str, Any]:
     }
     if exchange.status:
         known[names.HTTP_STATUS] = exchange.status
-        known[names.WIRE_RESPONSE_HEADERS] = _pairs(redaction.response_headers(_telling(response_headers)))
+        known[names.WIRE_RESPONSE_HEADERS] = _pairs(
+            redaction.response_headers(
+                _telling(response_headers), clean=False
+            )  # `privacy` searches the whole span
+        )
         known.update(_body(exchange, response_headers))
         if exchange.status >= 400:
             known[names.ERROR_TYPE] = str(exchange.status)

@@ -271,9 +271,13 @@ def request_headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return _all_cleaned([(name, value) for name, value in pairs if _REQUEST_HEADERS.fullmatch(name)])
 
 
-def response_headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The response headers that may be kept: all but cookies and credentials, since SDKs show the others to their users."""
-    return _all_cleaned([(name, value) for name, value in pairs if not _SECRET_HEADER.fullmatch(name)])
+def response_headers(pairs: Iterable[tuple[str, str]], *, clean: bool = True) -> list[tuple[str, str]]:
+    """The response headers that may be kept: all but cookies and credentials, since SDKs show the others to their users.
+
+    Their values without secrets, unless the caller searches them with the rest of a span (`clean=False`).
+    """
+    kept = [(name, value) for name, value in pairs if not _SECRET_HEADER.fullmatch(name)]
+    return _all_cleaned(kept) if clean else kept
 
 
 def clean_url(url: str) -> str:
