@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import zlib
+from collections.abc import Callable
 from typing import Any, Final
 
 from spanreel.exceptions import BadInput
@@ -49,22 +50,7 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _inflate(body: bytes, window: int, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    room = limit
-    while body:
-        packed = zlib.decompressobj(window)
-        try:
-            piece = packed.decompress(body, room + 1)
-        except zlib.error as error:
-            raise BadInput(f"the compressed body is damaged ({error})", "send it again") from None
-        if len(piece) > room:
-            raise TooLarge
-        if not packed.eof:
-            raise BadInput("the compressed body is cut off", "send it again")
-        pieces.append(piece)
-        room -= len(piece)
-        body = packed.unused_data  # gzip allows several members
-    return b"".join(pieces)
+    return _unpacked(body, limit, lambda: zlib.decompressobj(window), zlib.error)
 
 
 def _zstd() -> Any:
@@ -77,13 +63,18 @@ def _zstd() -> Any:
 
 
 def _decompress(module: Any, body: bytes, limit: int) -> bytes:
+    return _unpacked(body, limit, module.ZstdDecompressor, module.ZstdError)
+
+
+def _unpacked(body: bytes, limit: int, start: Callable[[], Any], damage: type[Exception]) -> bytes:
+    """All members of a packed body, for there may be several; never more than `limit` bytes, however they claim to unpack."""
     pieces: list[bytes] = []
     room = limit
     while body:
-        packed = module.ZstdDecompressor()
+        packed = start()
         try:
             piece: bytes = packed.decompress(body, max_length=room + 1)
-        except module.ZstdError as error:
+        except damage as error:
             raise BadInput(f"the compressed body is damaged ({error})", "send it again") from None
         if len(piece) > room:
             raise TooLarge
