@@ -1,6 +1,7 @@
 """The seam: who answers this call?
 
-Every tap asks the responder once per effect. Nobody (`None`) means the network, or the tool's own body.
+Every tap asks the responder once per effect. Nobody (`None`) means the network, or the tool's own body, as nothing
+were watching. A `…Route` means the same under an execution: what goes live, perhaps changed, is told and counted.
 Recording and replaying are the same code path with another responder; there is no second mechanism.
 """
 
@@ -8,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from spanreel.instrument.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,23 @@ class ModelAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRoute:
+    """A model call that goes to the network in an execution: as the SDK made it, or changed.
+
+    dialect, url, headers, body: what to send. given: renders the whole reply (status, headers, decoded body) for the
+    dialect that the SDK reads; None: the reply passes through as it comes. ended: told once, when it is over.
+    """
+
+    dialect: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    given: Callable[[int, tuple[tuple[str, str], ...], bytes], ModelAnswer] | None = None
+    ended: Callable[[Exchange], None] | None = None
+    source: str = "live"
+
+
+@dataclass(frozen=True, slots=True)
 class ToolRequest:
     """A tool about to run. `arguments` is the JSON value the model gave (or the call's own arguments)."""
 
@@ -73,25 +94,67 @@ class ToolAnswer:
     tier: str = "exact"
 
 
+@dataclass(frozen=True, slots=True)
+class ToolRoute:
+    """A tool whose body runs in an execution. ended: told once, with the exception that ended it or None."""
+
+    ended: Callable[[BaseException | None], None] | None = None
+    source: str = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest:
+    """A gate that the agent has come to."""
+
+    id: str
+    summary: str | None = None
+    details: Any = None
+    lane: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What somebody decided about a gate. Truthy when approved.
+
+    actor: a name, or a JSON object of who decided. source_span_id: the decision's span.
+    """
+
+    approved: bool
+    actor: Any = None
+    reason: str | None = None
+    source_run_id: str | None = None
+    source_span_id: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.approved
+
+
 class Responder(Protocol):
     """Answers calls, or lets them through."""
 
-    def model(self, request: ModelRequest) -> ModelAnswer | None:
+    def model(self, request: ModelRequest) -> ModelAnswer | ModelRoute | None:
         """None: the network answers. Raises Divergence or EffectDenied when nothing may."""
         ...
 
-    def tool(self, request: ToolRequest) -> ToolAnswer | None:
+    def tool(self, request: ToolRequest) -> ToolAnswer | ToolRoute | None:
         """None: the tool's body runs. Raises Divergence or EffectDenied when it may not."""
+        ...
+
+    def approval(self, request: ApprovalRequest) -> Decision | None:
+        """None: nobody has decided, and the run pauses."""
         ...
 
 
 class Live:
-    """Everything goes to the network and to the tools themselves."""
+    """Everything goes to the network and to the tools themselves; nobody has decided anything."""
 
-    def model(self, request: ModelRequest) -> ModelAnswer | None:
+    def model(self, request: ModelRequest) -> ModelAnswer | ModelRoute | None:
         return None
 
-    def tool(self, request: ToolRequest) -> ToolAnswer | None:
+    def tool(self, request: ToolRequest) -> ToolAnswer | ToolRoute | None:
+        return None
+
+    def approval(self, request: ApprovalRequest) -> Decision | None:
         return None
 
 

@@ -22,7 +22,7 @@ from spanreel.exceptions import BadInput, Divergence, EffectDenied, Signal
 from spanreel.instrument import codec, recorder, responder, threads
 from spanreel.instrument.guard import guard
 from spanreel.instrument.invocation import SPAN_KEY, TOOL_KEY
-from spanreel.instrument.responder import LIVE, ToolAnswer, ToolRequest
+from spanreel.instrument.responder import LIVE, ToolAnswer, ToolRequest, ToolRoute
 from spanreel.wire import attributes as names
 
 if TYPE_CHECKING:
@@ -92,8 +92,11 @@ class Streamed:
 class ToolCall:
     """One call of a tool, from the question who answers to the end of its span."""
 
-    def __init__(self, dispatch: Dispatch, answer: ToolAnswer | None, span: ActiveSpan | None) -> None:
-        self.answer = answer
+    def __init__(
+        self, dispatch: Dispatch, who: ToolAnswer | ToolRoute | None, span: ActiveSpan | None
+    ) -> None:
+        self.answer = who if isinstance(who, ToolAnswer) else None
+        self._route = who if isinstance(who, ToolRoute) else None
         self._dispatch = dispatch
         self._span = span
         self.context: Context = otel_context.set_value(
@@ -112,8 +115,8 @@ class ToolCall:
         if not listening() or _is_inner(dispatch):
             return None
         request = _request(dispatch)
-        answer = responder.current().tool(request)
-        return cls(dispatch, answer, _start(dispatch, request, answer))
+        who = responder.current().tool(request)
+        return cls(dispatch, who, _start(dispatch, request, who))
 
     def body(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The generator to step through: the tool's own, or one that yields what was recorded."""
@@ -186,6 +189,9 @@ class ToolCall:
 
     def _end(self, value: Any = None, error: BaseException | None = None) -> None:
         recording = recorder.current()
+        route, self._route = self._route, None
+        if route is not None and route.ended is not None:
+            route.ended(error)
         if self._span is None or recording is None:
             return
         with guard(f"recording tool {self._dispatch.tool.name}", self._span):
@@ -296,7 +302,7 @@ def _request(dispatch: Dispatch) -> ToolRequest:
     return ToolRequest(known.name, arguments, call_id, known.safety, dispatch.framework, lane)
 
 
-def _start(dispatch: Dispatch, request: ToolRequest, answer: ToolAnswer | None) -> ActiveSpan | None:
+def _start(dispatch: Dispatch, request: ToolRequest, who: ToolAnswer | ToolRoute | None) -> ActiveSpan | None:
     """The call's span, on file already if it may write. A fault in what it says does not keep it from being there."""
     recording = recorder.current()
     if recording is None:
@@ -311,7 +317,8 @@ def _start(dispatch: Dispatch, request: ToolRequest, answer: ToolAnswer | None) 
             names.WIRE_LANE: request.lane,
         }
         title = f"{EXECUTE_TOOL} {request.name}"
-        span = recording.start(title, names.KIND_INTERNAL, attributes, outward=answer is None)
+        live = not isinstance(who, ToolAnswer)
+        span = recording.start(title, names.KIND_INTERNAL, attributes, outward=live)
     if span is None:
         return None
     with guard(f"recording the arguments of tool {request.name}", span):
@@ -319,18 +326,20 @@ def _start(dispatch: Dispatch, request: ToolRequest, answer: ToolAnswer | None) 
             names.TOOL_CALL_ARGUMENTS: codec.plain_text(request.arguments),
             names.TOOL_CALL_ID: request.call_id,
             names.TOOL_FRAMEWORK: request.framework or None,
-            **(_provenance(answer) if answer else {}),
+            **(_provenance(who) if who else {}),
         }
         span.attributes.update({key: value for key, value in said.items() if value is not None})
         key = _idempotency(dispatch.tool, request.arguments)
         if key is not None:
             span.attributes[names.TOOL_IDEMPOTENCY] = key
-    if answer is None and request.safety != READ:
+    if not isinstance(who, ToolAnswer) and request.safety != READ:
         recording.open(span)
     return span
 
 
-def _provenance(answer: ToolAnswer) -> dict[str, Any]:
+def _provenance(answer: ToolAnswer | ToolRoute) -> dict[str, Any]:
+    if isinstance(answer, ToolRoute):
+        return {names.EFFECT_SOURCE: answer.source}
     return {
         names.EFFECT_SOURCE: answer.source,
         names.SOURCE_RUN_ID: answer.source_run_id,

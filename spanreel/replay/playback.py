@@ -15,7 +15,14 @@ from opentelemetry import context as otel_context
 
 from spanreel.exceptions import Divergence, EffectDenied, Signal
 from spanreel.instrument import process
-from spanreel.instrument.responder import ModelAnswer, ModelRequest, ToolAnswer, ToolRequest
+from spanreel.instrument.responder import (
+    ApprovalRequest,
+    Decision,
+    ModelAnswer,
+    ModelRequest,
+    ToolAnswer,
+    ToolRequest,
+)
 from spanreel.instrument.tracing import RUN_KEY
 from spanreel.replay import divergence
 from spanreel.replay.callsite import code_line
@@ -103,6 +110,10 @@ class RecordedResponder:
             source_span_id=effect.span_id,
             tier=hit.tier,
         )
+
+    def approval(self, request: ApprovalRequest) -> Decision | None:
+        """Nobody has decided in a recording."""
+        return None
 
     def on_denied(self, denied: EffectDenied) -> None:
         """Something tried to go out to the network and was stopped."""

@@ -110,7 +110,11 @@ TAG: Final = "spanreel.tag."
 EXPERIMENT: Final = "spanreel.experiment."
 METADATA: Final = "spanreel.metadata."
 APPROVAL_ID: Final = "spanreel.approval.id"
-APPROVAL_STATUS: Final = "spanreel.approval.status"
+APPROVAL_STATUS: Final = "spanreel.approval.status"  # pending | approved | rejected
+APPROVAL_SUMMARY: Final = "spanreel.approval.summary"
+APPROVAL_DETAILS: Final = "spanreel.approval.details"  # JSON
+APPROVAL_ACTOR: Final = "spanreel.approval.actor"  # JSON object, or a name
+APPROVAL_REASON: Final = "spanreel.approval.reason"
 NOTE: Final = "spanreel.note"  # event name; attributes spanreel.note.kind, .summary, .data
 
 # ours: the wire
@@ -128,8 +132,25 @@ WIRE_CHUNK_ENDS: Final = "spanreel.wire.response.chunk.ends"  # space-separated 
 WIRE_CHUNK_MICROS: Final = (
     "spanreel.wire.response.chunk.micros"  # space-separated microseconds since the start
 )
+WIRE_ASKED_DIALECT: Final = "spanreel.wire.asked.dialect"
+"""With the next two, what the agent's SDK asked, where an override sent something else (which is the request body)."""
+WIRE_ASKED_URL: Final = "spanreel.wire.asked.url"
+WIRE_ASKED_BODY: Final = "spanreel.wire.asked.body"
+WIRE_GIVEN_STATUS: Final = "spanreel.wire.given.status"
+"""With the next two, what the agent's SDK was given, where the answer came in another dialect (it is the response body)."""
+WIRE_GIVEN_HEADERS: Final = "spanreel.wire.given.headers"  # JSON list of pairs
+WIRE_GIVEN_BODY: Final = "spanreel.wire.given.body"
 REPLAY_TIER: Final = "spanreel.replay.tier"
 REPLAY_SOURCE_SPAN: Final = "spanreel.replay.source.span_id"
+REPLAY_SCORE: Final = "spanreel.replay.score"  # 0 to 1, of a neighbour
+REPLAY_OVERRIDES: Final = "spanreel.replay.overrides"  # JSON: what was asked to be different, on the root
+FORK_STEP: Final = "spanreel.fork.step"  # of the source run, from which on this one went live
+RUN_SEGMENT: Final = (
+    "spanreel.run.segment"  # 2, 3, ...: the root of a resumed run; spanreel.run.id names the run
+)
+CONTRACT: Final = (
+    "spanreel.contract.hash"  # of the code: on roots of the entry point, on tool spans of the tool
+)
 
 SCOPE: Final = "spanreel"
 KIND_INTERNAL: Final = 1
