@@ -12,8 +12,10 @@ from spanreel.instrument import (
     frameworks,
     guard,
     misses,
+    pausing,
     process,
     recorder,
+    resuming,
     runs,
     settings,
     taps,
@@ -192,6 +194,8 @@ def _in_child() -> None:
     global _lock
     _lock = threading.RLock()
     threads.forked()
+    pausing.forked()
+    resuming.forked()
     process.forked()
     tracing.forked()
     if _active is not None:

@@ -84,6 +84,7 @@ class ToolEffect:
     within: tuple[str, ...] = ()
     start_ns: int = 0
     end_ns: int = 0
+    contract: str | None = None
 
     @property
     def title(self) -> str:
@@ -253,6 +254,7 @@ class _Reading:
             within=tuple(self._tools_around(span)),
             start_ns=span.start_ns,
             end_ns=span.end_ns or 0,
+            contract=contract if isinstance(contract := said.get(names.CONTRACT), str) else None,
         )
 
     def _tools_around(self, span: Span) -> Iterator[str]:
