@@ -66,9 +66,15 @@ def replay(
         spanreel replay last -- python agent.py --new-prompt
     """
     from spanreel.replay.child import replay_run
+    from spanreel.replay.policy import Policy
 
     outcome = replay_run(
-        store, run, command or None, match=match.value, timeout=timeout, echo="stderr" if json else "inherit"
+        store,
+        run,
+        command or None,
+        policy=Policy(match=match.value),
+        timeout=timeout,
+        echo="stderr" if json else "inherit",
     )
     if outcome.verdict is None:
         raise SpanreelError(outcome.problem or "the replay has no verdict", f"spanreel show {run}")
