@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from spanreel.exceptions import SpanreelError
 from spanreel.instrument import (
+    continuing,
     frameworks,
     guard,
     misses,
     pausing,
     process,
     recorder,
-    resuming,
     runs,
     settings,
     taps,
@@ -195,7 +195,7 @@ def _in_child() -> None:
     _lock = threading.RLock()
     threads.forked()
     pausing.forked()
-    resuming.forked()
+    continuing.forked()
     process.forked()
     tracing.forked()
     if _active is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 
-from spanreel.instrument import codec, contract, pausing, recorder, responder, resuming, threads
+from spanreel.instrument import codec, continuing, contract, pausing, recorder, responder, threads
 from spanreel.instrument.guard import guard, log_once
 from spanreel.instrument.revision import revision
 from spanreel.instrument.tracing import RUN_KEY
@@ -24,6 +24,7 @@ from spanreel.wire.spans import Link
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
+    from spanreel.instrument.responder import RootFacts
     from spanreel.instrument.tracing import ActiveSpan
 
 AGENT: Final = "invoke_agent"
@@ -110,9 +111,10 @@ def begin(
         if alias and not root:
             log_once("alias", "run_id=%r is not kept: the run is inside another one", alias)
         values = {names.OPERATION: operation, _NAME_KEYS[operation]: name, **attributes}
-        resumed = resuming.taken(name) if root else None
+        told = responder.current().root
+        resumed = continuing.taken(name) if root else None
         if root:
-            values = {**origin(), **values, **(_resumed(resumed) if resumed else _source())}
+            values = {**origin(), **values, **_told(told, resumed)}
             _say_contract(values, code)
         if not isinstance(inputs, Absent):
             values[names.RUN_INPUT] = codec.encode(inputs)
@@ -122,14 +124,18 @@ def begin(
             values,
             context=context,
             root=True,
-            outward=resumed is not None or not _source(),  # what a replay does did not happen again
+            outward=told is None or told.outward,  # what a replay does did not happen again
         )
         inside = otel_context.set_value(SPAN_KEY, span, span.context)
         inside = otel_context.set_value(TOOL_KEY, None, inside)
         if root:
-            span.run_id = alias or (resumed.named if resumed else f"{span.trace_id:032x}")
             if resumed is not None:
+                span.run_id = resumed.named
                 span.links.append(Link(resumed.trace_id, resumed.span_id))
+            else:
+                given = told.run_id if told and not continuing.active else None
+                span.run_id = given or alias or f"{span.trace_id:032x}"
+                span.links += [Link(*ids) for ids in (told.links if told else ())]
             inside = otel_context.set_value(RUN_KEY, span.run_id, inside)
             inside = threads.in_new_run(otel_context.set_value(ROOT_KEY, span, inside))
             latest_root = span
@@ -176,15 +182,14 @@ def note_start() -> None:
 _started_in = ""
 
 
-def _source() -> dict[str, Any]:
-    """In a replay, the run that is replayed."""
-    source = getattr(responder.current(), "source_run_id", None)
-    return {names.SOURCE_RUN_ID: source} if isinstance(source, str) else {}
-
-
-def _resumed(run: resuming.Origin) -> dict[str, Any]:
-    """In a resumed process, the run that goes on."""
-    return {names.RUN_SEGMENT: run.segment, names.SOURCE_RUN_ID: run.run_id}
+def _told(told: RootFacts | None, resumed: continuing.Origin | None) -> dict[str, Any]:
+    """What an execution says on this root. In a resumed process each root goes on with a run of its own, or is a new one."""
+    said = dict(told.attributes) if told else {}
+    if resumed is not None:
+        said |= {names.RUN_SEGMENT: resumed.segment, names.SOURCE_RUN_ID: resumed.run_id}
+    elif continuing.active and names.RUN_SEGMENT in said:
+        del said[names.RUN_SEGMENT], said[names.SOURCE_RUN_ID]
+    return said
 
 
 def _say_contract(values: dict[str, Any], code: Any) -> None:

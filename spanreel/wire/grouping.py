@@ -32,6 +32,7 @@ _ENDED_BY = {
     "KeyboardInterrupt": "cancelled",
     "GeneratorExit": "cancelled",
     "ApprovalPending": "paused",
+    "DecisionNeeded": "paused",
     "Divergence": "diverged",
 }
 

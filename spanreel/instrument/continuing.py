@@ -26,14 +26,18 @@ class Origin:
     span_id: str
 
 
+active = False
+"""Whether this process resumes runs."""
 _left: list[Origin] = []
 _lock = threading.Lock()
 
 
 def install(origins: Iterable[Origin]) -> None:
     """From now on roots go on with these runs, in this order; none: every root is a run of its own."""
+    global active
     with _lock:
         _left[:] = origins
+        active = bool(_left)
 
 
 def taken(name: str) -> Origin | None:
