@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from spanreel.replay.divergence import DivergenceReport, about
-from spanreel.replay.match import VERDICT, Drift
+from spanreel.replay.match import Drift, verdict_of
 from spanreel.replay.recording import Effect, Recording
 from spanreel.replay.timeline import Frozen
 
@@ -33,13 +33,20 @@ class Unconsumed(Frozen):
 
 
 class DriftRecord(Frozen):
-    """A call that was served although it was not the recorded one to the byte; `path`: the first difference."""
+    """A call that was served although it was not the recorded one to the byte.
+
+    Attributes:
+        path: JSON path of the first difference; message: number of the message it lies in, from 0.
+        score: of a neighbour, how much alike, 0 to 1.
+    """
 
     tier: str
     step: int
     source_span_id: str
     path: str | None = None
     note: str = ""
+    score: float | None = None
+    message: int | None = None
 
 
 class RunError(Frozen):
@@ -130,8 +137,7 @@ def judge(
 
 def _best(drift: Sequence[Drift]) -> Word:
     """A blanked answer is the recorded one only as far as anyone can tell."""
-    alike = all(VERDICT[one.tier] == "exact" and not one.note for one in drift)
-    return "exact" if alike else "equivalent"
+    return verdict_of(drift)  # pyright: ignore[reportReturnType] - it names one of them
 
 
 def _run_error(error: BaseException | None, recording: Recording) -> RunError | None:
@@ -157,4 +163,6 @@ def drift_record(drift: Drift) -> DriftRecord:
         source_span_id=drift.source_span_id,
         path=drift.path,
         note=drift.note,
+        score=drift.score,
+        message=drift.message,
     )

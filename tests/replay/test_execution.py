@@ -358,7 +358,7 @@ def test_placeholder_keys_only_where_none_is_set(client, monkeypatch):
         {"on_miss": "live"},
         {"models": "live"},
         {"tools": "stub"},
-        {"match": "explore"},
+        {"match": "position"},
     ],
 )
 def test_options_that_are_not_there_are_refused_by_name(option):
