@@ -58,7 +58,8 @@ def test_first_divergence_names_the_first_cause() -> None:
     other = run("b", chat("q", "…"), tool("get", {"price": 6}, n=1), chat("6", "it is 6"), content="it is 6")
     first = as_json(compare(one, other))["first_divergence"]
     assert first == {
-        "a_step": 2, "b_step": 2, "kind": "tool", "name": "get", "relation": "changed",
+        "a_step": 2, "b_step": 2, "kind": "tool", "name": "get", "relation": "changed", "differs": "result",
+        "cause": "step 2: tool get returned another result for the same arguments: $.price 5 → 6",
         "what": "the tool's result", "path": "$.tool.result.price", "a": 5, "b": 6,
     }  # fmt: skip
 
