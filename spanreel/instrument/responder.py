@@ -11,8 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from opentelemetry import context as otel_context
+
 if TYPE_CHECKING:
     from spanreel.instrument.exchange import Exchange
+
+LIVE_KEY = otel_context.create_key("spanreel-live")
+"""Set in the context of an effect that an execution lets out."""
 
 
 @dataclass(frozen=True, slots=True)

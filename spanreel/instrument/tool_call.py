@@ -104,6 +104,8 @@ class ToolCall:
         )
         if span is not None:
             self.context = otel_context.set_value(SPAN_KEY, span, self.context)
+        if self._route is not None:
+            self.context = otel_context.set_value(responder.LIVE_KEY, True, self.context)
 
     @classmethod
     def begin(cls, dispatch: Dispatch) -> ToolCall | None:

@@ -11,6 +11,7 @@ An effect that happened inside a tool (`within`) is not asked for again when tha
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -30,7 +31,11 @@ _UNUSABLE = ("hashes", "metadata", "none")
 
 @dataclass(frozen=True, slots=True)
 class ModelEffect:
-    """One model call. number: its step in its run; index: its place in the recording; within: tool spans around it."""
+    """One model call, as the agent's SDK asked for it and got it, whatever an override sent elsewhere.
+
+    number: its step in its run; index: its place in the recording; within: tool spans around it.
+    start_ns, end_ns: from the first attempt to the end of the last, Unix nanoseconds; end_ns 0: it never ended.
+    """
 
     index: int
     number: int
@@ -44,6 +49,8 @@ class ModelEffect:
     provider: str | None = None
     lane: str = "0"
     within: tuple[str, ...] = ()
+    start_ns: int = 0
+    end_ns: int = 0
 
     @property
     def title(self) -> str:
@@ -58,6 +65,7 @@ class ToolEffect:
     encoded: what the caller got, as the codec's JSON; None where the recording has none.
     fidelity: exact, text or opaque (the value itself could not be kept).
     open: it began and did not come to its end, so nobody knows whether it happened.
+    start_ns, end_ns: Unix nanoseconds; end_ns 0: it never ended.
     """
 
     index: int
@@ -74,6 +82,8 @@ class ToolEffect:
     redacted: bool = False
     lane: str = "0"
     within: tuple[str, ...] = ()
+    start_ns: int = 0
+    end_ns: int = 0
 
     @property
     def title(self) -> str:
@@ -142,6 +152,18 @@ class Recording:
         errors = tuple(error for one in chosen for error in _errors(one, by_id))
         return cls(run.run_id, effects, redacted, errors, warnings, run.agent_name)
 
+    @property
+    def overlapped(self) -> bool:
+        """Whether two of its effects ran at the same time; what happened inside a tool counts as that tool."""
+        latest = 0.0
+        for effect in sorted(self.effects, key=lambda one: one.start_ns):
+            if effect.within:
+                continue
+            if effect.start_ns < latest:
+                return True
+            latest = max(latest, effect.end_ns or math.inf)
+        return False
+
     def inside(self, span_id: str) -> Iterator[int]:
         """Places of the effects that happened inside the tool call of this span."""
         return (effect.index for effect in self.effects if span_id in effect.within)
@@ -171,11 +193,14 @@ class _Reading:
     def _model(self, number: int, attempts: Sequence[Span]) -> ModelEffect:
         first = attempts[0]
         _check_level(self.run, first)
-        body = body_bytes(first.attributes.get(names.HTTP_REQUEST_BODY))
-        if body is None or names.WIRE_REQUEST_BASE in first.attributes:
+        said = first.attributes
+        body = body_bytes(said.get(names.WIRE_ASKED_BODY))
+        if body is None and names.WIRE_REQUEST_BASE not in said:
+            body = body_bytes(said.get(names.HTTP_REQUEST_BODY))
+        if body is None:
             raise _missing(self.run, first, names.HTTP_REQUEST_BODY)
-        dialect = str(first.attributes[names.WIRE_DIALECT])
-        url = str(first.attributes.get(names.URL_FULL, ""))
+        dialect = str(said.get(names.WIRE_ASKED_DIALECT, said[names.WIRE_DIALECT]))
+        url = str(said.get(names.WIRE_ASKED_URL, said.get(names.URL_FULL, "")))
         answers = tuple(self._answer(dialect, body, span) for span in attempts)
         if not self.faithful and _succeeded(answers[-1]):
             answers = answers[-1:]
@@ -190,8 +215,10 @@ class _Reading:
             answers=answers,
             model=recognise.request_model(body, url),
             provider=_provider(dialect, url),
-            lane=str(first.attributes.get(names.WIRE_LANE, "0")),
+            lane=str(said.get(names.WIRE_LANE, "0")),
             within=tuple(self._tools_around(first)),
+            start_ns=first.start_ns,
+            end_ns=attempts[-1].end_ns or 0,
         )
 
     def _answer(self, dialect: str, request: bytes, span: Span) -> Answer:
@@ -224,6 +251,8 @@ class _Reading:
             redacted=text is not None and REDACTED.decode() in text,
             lane=str(said.get(names.WIRE_LANE, "0")),
             within=tuple(self._tools_around(span)),
+            start_ns=span.start_ns,
+            end_ns=span.end_ns or 0,
         )
 
     def _tools_around(self, span: Span) -> Iterator[str]:

@@ -140,6 +140,8 @@ WIRE_GIVEN_STATUS: Final = "spanreel.wire.given.status"
 """With the next two, what the agent's SDK was given, where the answer came in another dialect (it is the response body)."""
 WIRE_GIVEN_HEADERS: Final = "spanreel.wire.given.headers"  # JSON list of pairs
 WIRE_GIVEN_BODY: Final = "spanreel.wire.given.body"
+BODIES: Final = (HTTP_REQUEST_BODY, HTTP_RESPONSE_BODY, WIRE_ASKED_BODY, WIRE_GIVEN_BODY)
+"""What holds entity bytes."""
 REPLAY_TIER: Final = "spanreel.replay.tier"
 REPLAY_SOURCE_SPAN: Final = "spanreel.replay.source.span_id"
 REPLAY_SCORE: Final = "spanreel.replay.score"  # 0 to 1, of a neighbour
