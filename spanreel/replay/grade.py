@@ -9,23 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
 from spanreel.replay import conversation
 from spanreel.replay.answer import lacks_body
 from spanreel.replay.calls import RecordedCall, calls_of
-from spanreel.replay.timeline import Frozen
+from spanreel.replay.timeline import Frozen, GradeWord
 from spanreel.wire import attributes as names
 from spanreel.wire import recognise
 
 if TYPE_CHECKING:
     from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
-
-Word: TypeAlias = Literal["exact", "semantic", "view-only"]
-WORST_FIRST: Final[tuple[Word, ...]] = ("view-only", "semantic", "exact")
 
 
 class Missing(Frozen):
@@ -49,7 +46,7 @@ class CallGrade(Frozen):
     step: int
     kind: str
     name: str
-    grade: Word
+    grade: GradeWord
     missing: list[Missing] = Field(default_factory=list[Missing])
 
 
@@ -61,7 +58,7 @@ class Grade(Frozen):
 
     schema_: Literal["spanreel.grade.v1"] = Field(default="spanreel.grade.v1", alias="schema")
     run_id: str
-    grade: Word
+    grade: GradeWord
     missing: list[Missing] = Field(default_factory=list[Missing])
     calls: list[CallGrade] = Field(default_factory=list[CallGrade])
 
@@ -151,7 +148,9 @@ def grade(run: Run, spans: Sequence[Span]) -> Grade:
     asked = [one for one in graded if one.kind == "llm"] or [
         one for one, call in zip(graded, calls, strict=True) if call.of_model
     ]
-    word: Word = "view-only" if not asked or any(one.grade == "view-only" for one in asked) else "semantic"
+    word: GradeWord = (
+        "view-only" if not asked or any(one.grade == "view-only" for one in asked) else "semantic"
+    )
     if word == "view-only":
         lacking = [missing for one in asked or graded if one.grade == word for missing in one.missing]
     else:
@@ -173,7 +172,7 @@ def spelling(call: RecordedCall) -> Spelling:
     return SPELLINGS.get(call.record.emitter, _PLAIN)
 
 
-def _model(call: RecordedCall) -> tuple[Word, list[Missing]]:
+def _model(call: RecordedCall) -> tuple[GradeWord, list[Missing]]:
     bytes_lacking = list(_bytes(call))
     if not bytes_lacking:
         return "exact", []
@@ -245,7 +244,7 @@ def _tool_calls(call: RecordedCall) -> Iterator[Missing]:
         )
 
 
-def _tool(call: RecordedCall) -> tuple[Word, list[Missing]]:
+def _tool(call: RecordedCall) -> tuple[GradeWord, list[Missing]]:
     ours = [
         span for span in call.spans if span.scope.name == names.SCOPE and names.TOOL_NAME in span.attributes
     ]
