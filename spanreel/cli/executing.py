@@ -215,7 +215,7 @@ def fork(
     Examples:
         spanreel fork last --at 4
         spanreel fork last --edit 3
-        spanreel fork last --respond 4='{"status": "delivered"}' --allow-tool send_mail
+        spanreel fork last --respond 4=@result.json --allow-tool send_mail
         spanreel fork last --at 2 --set model=anthropic/claude-sonnet-4-5
     """
     changed = _overrides(run, store, set_, step, respond)

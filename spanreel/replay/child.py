@@ -76,6 +76,7 @@ def replay_run(
     command: Sequence[str] | None = None,
     *,
     policy: Policy | None = None,
+    inputs: str | None = None,
     timeout: float | None = None,
     echo: Echo = "inherit",
     segment: int | None = None,
@@ -87,6 +88,7 @@ def replay_run(
         run: its name, or the path of a recording file.
         command: what to run; default: its recorded entry point, in its recorded folder.
         policy: who answers which call; default: everything from the recording, no network.
+        inputs: of an agent function, the codec's JSON of the arguments to call it with; default: the recorded ones.
         timeout: seconds, after which the process is ended; default: none.
         echo: where the program's output goes: to ours, all to our stderr, or into the outcome.
         segment: of a run that is resumed, which part of it this is (2, 3, …).
@@ -100,6 +102,7 @@ def replay_run(
     found = stored(run, store, whole_process=True if command else None, faithful=policy.faithful)
     plan = Plan(found.name, str(resolve_store(store)), policy.as_dict(), found.whole_process, segment)
     plan, program, folder = _planned(plan, found, command)
+    plan = replace(plan, inputs=inputs or plan.inputs)
     with tempfile.TemporaryDirectory(prefix="spanreel-replay-") as shared:  # only this user can read it
         _write(Path(shared, _PLAN), asdict(plan))
         line = [program.interpreter, *program.options, "-m", "spanreel.replay.child", shared]
