@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spanreel.replay.timeline import PathLike
     from spanreel.replay.policy import Messages
     from spanreel.replay.rerun import Agent, Rerun
+    from spanreel.replay.timeline import PathLike
 
 
 class Again:
@@ -89,7 +89,7 @@ class Again:
         *,
         file: str | PathLike | None = None,
         store: str | PathLike | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - of a process of its own
     ) -> Rerun:
         """`rerun` for async code: an async agent runs in this loop, a plain one in a thread."""
         given = {name: value for name, value in locals().items() if name != "self"}

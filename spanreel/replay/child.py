@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
-from spanreel.exceptions import ApprovalPending, NotReplayable, Signal, SpanreelError
+from spanreel.exceptions import ApprovalPending, DecisionNeeded, NotReplayable, Signal, SpanreelError
 from spanreel.location import resolve_store
 from spanreel.replay import commands
 from spanreel.replay.policy import Policy
@@ -252,17 +252,11 @@ def main(shared: str) -> None:
     try:
         found = stored(plan.run, plan.store, whole_process=plan.whole_process, faithful=policy.faithful)
         launch.record(plan.store)
-        _check(policy)
-        execution = Execution(found.recording, match=policy.match, store=plan.store, own_run=False)
+        execution = Execution(found.recording, policy, store=plan.store, own_run=False, segment=plan.segment)
         _run(execution, plan, verdict)
     except SpanreelError as error:
         _write(verdict, {"problem": str(error.args[0]), "remedy": error.remedy})
         sys.exit(error.exit_code)
-
-
-def _check(policy: Policy) -> None:
-    if policy != Policy(match=policy.match, faithful=policy.faithful):
-        raise SpanreelError("only offline replay is available in this version", "leave the other options out")
 
 
 def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
@@ -281,7 +275,7 @@ def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
             launch.run_program(plan.arguments)
     except Signal as error:  # said by the verdict, not by a traceback
         ended.append(error)
-        sys.exit(3 if isinstance(error, ApprovalPending) else 4)
+        sys.exit(3 if isinstance(error, (ApprovalPending, DecisionNeeded)) else 4)
     except SpanreelError:
         atexit.unregister(_finish)
         execution.abandon()

@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -51,26 +52,32 @@ def call(function: str, file: str | None, inputs: str) -> Any:
     return finished(found(*args, **kwargs))
 
 
-def finished(value: Any) -> Any:
-    """What an agent came to: a coroutine is awaited, a generator read to its end; within a running loop, beside it."""
+def finished(value: Any, around: AbstractAsyncContextManager[None] | None = None) -> Any:
+    """What an agent came to: a coroutine is awaited, a generator read to its end; within a running loop, beside it.
+
+    Args:
+        value: what it returned.
+        around: entered in the loop that awaits it.
+    """
     if not (inspect.isawaitable(value) or isinstance(value, AsyncGenerator)):
         return list(value) if isinstance(value, Generator) else value
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(awaited(value))
+        return asyncio.run(awaited(value, around))
     context = contextvars.copy_context()
     with ThreadPoolExecutor(1) as beside:
-        return beside.submit(context.run, asyncio.run, awaited(value)).result()
+        return beside.submit(context.run, asyncio.run, awaited(value, around)).result()
 
 
-async def awaited(value: Any) -> Any:
+async def awaited(value: Any, around: AbstractAsyncContextManager[None] | None = None) -> Any:
     """The same within a loop."""
-    if isinstance(value, AsyncGenerator):
-        return [one async for one in value]
-    if isinstance(value, Generator):
-        return list(value)
-    return await value if inspect.isawaitable(value) else value
+    async with around or nullcontext():
+        if isinstance(value, AsyncGenerator):
+            return [one async for one in value]
+        if isinstance(value, Generator):
+            return list(value)
+        return await value if inspect.isawaitable(value) else value
 
 
 def _module(name: str, file: str | None) -> ModuleType:

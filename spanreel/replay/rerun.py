@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from spanreel.exceptions import NotReplayable, Signal, SpanreelError
 from spanreel.instrument import codec
 from spanreel.instrument.binding import rebound
 from spanreel.replay import entry
+from spanreel.replay.connections import own_connections
 from spanreel.replay.policy import Messages, Overrides, Policy, budget_of
 from spanreel.replay.settings import policy_for
 from spanreel.replay.stored import Stored, stored
@@ -133,8 +134,8 @@ def rerun(what: Asked) -> Rerun:
     error = None
     try:
         with execution, _outside(what.agent):
-            execution.result = entry.finished(call())
-    except (Exception, Signal, SystemExit) as raised:  # it is in the verdict
+            execution.result = entry.finished(call(), _connections(what.policy))
+    except (Exception, Signal, SystemExit) as raised:  # noqa: BLE001 - it is in the verdict
         error = _ended(raised)
     return _rerun(what, execution.verdict, execution.result, error)
 
@@ -150,8 +151,8 @@ async def arerun(what: Asked) -> Rerun:
             with _outside(what.agent):
                 waits = inspect.iscoroutinefunction(what.agent) or inspect.isasyncgenfunction(what.agent)
                 value = call() if waits else await asyncio.to_thread(call)
-                execution.result = await entry.awaited(value)
-    except (Exception, Signal, SystemExit) as raised:  # it is in the verdict
+                execution.result = await entry.awaited(value, _connections(what.policy))
+    except (Exception, Signal, SystemExit) as raised:  # noqa: BLE001 - it is in the verdict
         error = _ended(raised)
     return await asyncio.to_thread(_rerun, what, execution.verdict, execution.result, error)
 
@@ -172,7 +173,9 @@ def _in_child(what: Asked) -> Rerun:
         what.store, what.name, policy=what.policy, inputs=inputs, timeout=what.timeout, echo="stderr"
     )
     if outcome.verdict is None:
-        raise SpanreelError(outcome.problem or "the rerun has no verdict", f"spanreel show {what.source.run_id}")
+        raise SpanreelError(
+            outcome.problem or "the rerun has no verdict", f"spanreel show {what.source.run_id}"
+        )
     return _rerun(what, outcome.verdict, None, None)
 
 
@@ -180,13 +183,16 @@ def _prepared(what: Asked, agent: Agent) -> tuple[Execution, Callable[[], Any]]:
     from spanreel.replay.execution import Execution
 
     if not callable(agent):
-        raise SpanreelError(f"{agent!r} is not an agent that can be called", "give a function, or leave it out")
+        raise SpanreelError(
+            f"{agent!r} is not an agent that can be called", "give a function, or leave it out"
+        )
     found = stored(what.name, what.store, whole_process=False, faithful=what.policy.faithful)
     try:
         args, kwargs = rebound(agent, _inputs(found, what))
     except NotReplayable as error:
         raise SpanreelError(
-            f"the agent cannot be called as it was recorded: {error.args[0]}", "give it with the same parameters"
+            f"the agent cannot be called as it was recorded: {error.args[0]}",
+            "give it with the same parameters",
         ) from error
     execution = Execution(found.recording, policy=what.policy, store=what.store, own_run=not _marked(agent))
     return execution, lambda: agent(*args, **kwargs)
@@ -233,6 +239,10 @@ def _outside(agent: Agent) -> Generator[None]:
         otel_context.detach(token)
 
 
+def _connections(policy: Policy) -> AbstractAsyncContextManager[None]:
+    return own_connections() if policy.goes_live else nullcontext()
+
+
 def _marked(agent: Agent) -> bool:
     return hasattr(agent, "__spanreel__")
 
@@ -246,4 +256,6 @@ def _plain(said: Mapping[str, Any]) -> None:
         try:
             json.dumps(value)
         except (TypeError, ValueError) as error:
-            raise SpanreelError(f"rerun({name}=...) is not JSON: {error}", "give what goes into the request") from None
+            raise SpanreelError(
+                f"rerun({name}=...) is not JSON: {error}", "give what goes into the request"
+            ) from None
