@@ -29,7 +29,7 @@ MATCH: Final[dict[str, tuple[Tier, ...]]] = {
 }
 """How far `match=` goes; the verdict of every tier is in `VERDICT`."""
 
-VERDICT: Final[dict[str, str]] = {"exact": "exact", "structural": "exact"}
+VERDICT: Final[dict[str, str]] = {"exact": "exact", "structural": "exact", "matcher": "equivalent"}
 """What serving a call by this tier makes of an execution, at best."""
 
 RETRY_HEADERS: Final = frozenset({"x-stainless-retry-count"})
