@@ -55,12 +55,24 @@ class Named:
     attributes: Attributes
 
 
+def gathered(spans: Iterable[Span], root: Span) -> list[Span]:
+    """The spans of a test as one trace under its root, in order of start.
+
+    A test's calls are of other traces where its framework runs it in a context of its own: then they belong to the
+    process's run, which is left out.
+    """
+    found = {span.span_id: span for span in spans if not _is_process(span, root)}
+    found[root.span_id] = root
+    ordered = sorted(found.values(), key=lambda span: (span is not root, span.start_ns, span.span_id))
+    return [_under(span, found, root) for span in ordered]
+
+
 def stabilised(spans: Iterable[Span], root_id: str, named: Named) -> list[Span]:
-    """One run, in order of start, under one root.
+    """One run, in order of start.
 
     Args:
-        spans: of one test, also where they are of several traces.
-        root_id: the span that is to be the root; what has no parent among the spans is put under it.
+        spans: of one trace.
+        root_id: the span that is its root.
         named: the recording.
     """
     ordered = sorted(spans, key=lambda span: (span.span_id != root_id, span.start_ns, span.span_id))
@@ -105,7 +117,7 @@ class _Ticks:
         times = {time for span in spans for time in (span.start_ns, span.end_ns) if time}
         times |= {event.time_ns for span in spans for event in span.events if event.time_ns}
         ordered = sorted(times)
-        started = ordered[0] if ordered else 0
+        started = ordered[0] // 1000 * 1000 if ordered else 0
         numbers = {time: number for number, time in enumerate(ordered)}
         return cls(started, tuple((time - started) // 1000 for time in ordered), numbers)
 
@@ -144,6 +156,19 @@ class _Ticks:
         if not time_ns or rest or not 0 <= number < len(self.micros):
             return time_ns  # a line that somebody wrote into the file
         return self.started + self.micros[number] * 1000
+
+
+def _is_process(span: Span, root: Span) -> bool:
+    said = span.attributes
+    process = said.get(names.RUN_ENTRY) == "process" and names.CODE_FILE not in said
+    return process and span.span_id != root.span_id
+
+
+def _under(span: Span, found: Mapping[str, Span], root: Span) -> Span:
+    if span.span_id == root.span_id:
+        return span
+    parent = span.parent_span_id if span.parent_span_id in found else root.span_id
+    return replace(span, trace_id=root.trace_id, parent_span_id=parent)
 
 
 def _stable(
