@@ -10,7 +10,9 @@ SpanreelError                 a command or a call cannot do what was asked; says
 Signal (BaseException)        meant to pass through the `except Exception` of SDKs and tool nodes
 ├── Divergence                a replayed agent asked for something that was not recorded
 ├── ApprovalPending           the run waits for a decision
-└── EffectDenied              a replay would have touched the outside world
+├── DecisionNeeded            an effect in doubt, or changed code: somebody has to say how to go on
+└── EffectDenied              an execution would have touched the outside world
+    └── BudgetSpent           it would have gone beyond its budget
 """
 
 from __future__ import annotations
@@ -91,3 +93,19 @@ class EffectDenied(Signal):
         super().__init__(message)
         self.effect = effect
         self.code_line = code_line
+
+
+class BudgetSpent(EffectDenied):
+    """An execution came to the end of its budget, before the call that would have gone beyond it."""
+
+
+class DecisionNeeded(Signal):
+    """An execution cannot know how to go on: an effect began and did not end, or the code has changed.
+
+    Attributes:
+        effect: what is in doubt, such as ``tool refund``.
+    """
+
+    def __init__(self, message: str, effect: str = "") -> None:
+        super().__init__(message)
+        self.effect = effect

@@ -19,6 +19,7 @@ from spanreel.instrument.guard import guard, log_once
 from spanreel.instrument.revision import revision
 from spanreel.instrument.tracing import RUN_KEY
 from spanreel.wire import attributes as names
+from spanreel.wire.spans import Link
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -97,8 +98,9 @@ def begin(
         if alias and not root:
             log_once("alias", "run_id=%r is not kept: the run is inside another one", alias)
         values = {names.OPERATION: operation, _NAME_KEYS[operation]: name, **attributes}
+        told = responder.current().root
         if root:
-            values = {**origin(), **values, **_source()}
+            values = {**origin(), **values, **(told.attributes if told else {})}
         if not isinstance(inputs, Absent):
             values[names.RUN_INPUT] = codec.encode(inputs)
         span = recording.start(
@@ -107,12 +109,13 @@ def begin(
             values,
             context=context,
             root=True,
-            outward=not _source(),  # what a replay does did not happen again
+            outward=told is None or told.outward,  # what a replay does did not happen again
         )
         inside = otel_context.set_value(SPAN_KEY, span, span.context)
         inside = otel_context.set_value(TOOL_KEY, None, inside)
         if root:
-            span.run_id = alias or f"{span.trace_id:032x}"
+            span.run_id = (told.run_id if told else None) or alias or f"{span.trace_id:032x}"
+            span.links += [Link(*ids) for ids in (told.links if told else ())]
             inside = otel_context.set_value(RUN_KEY, span.run_id, inside)
             inside = threads.in_new_run(otel_context.set_value(ROOT_KEY, span, inside))
             latest_root = span
@@ -157,12 +160,6 @@ def note_start() -> None:
 
 
 _started_in = ""
-
-
-def _source() -> dict[str, Any]:
-    """In a replay, the run that is replayed."""
-    source = getattr(responder.current(), "source_run_id", None)
-    return {names.SOURCE_RUN_ID: source} if isinstance(source, str) else {}
 
 
 def _fail(span: ActiveSpan, error: BaseException) -> None:

@@ -129,7 +129,7 @@ class Matcher:
     def model(self, request: ModelRequest, consumed: Consumed) -> Hit | Miss:
         """The recorded answer to a model call; a hit is used up."""
         body, path = self.body(request), recognise.path_of(request.url)
-        attempt = _attempt(request.headers)
+        attempt = attempt_of(request.headers)
         # Most calls are byte for byte those of the recording: then nothing needs to be parsed.
         alike: Sequence[ModelEffect] = self._same_bytes.get((request.dialect, path, body), ())
         best = _choose(alike, consumed, request.lane, attempt)
@@ -224,7 +224,8 @@ def _without_owner(free: Sequence[ToolEffect]) -> list[ToolEffect]:
     return [effect for effect in free if effect.call_id is None]
 
 
-def _attempt(headers: Iterable[tuple[str, str]]) -> int | None:
+def attempt_of(headers: Iterable[tuple[str, str]]) -> int | None:
+    """Which attempt of a call this is, from 0, where the SDK says so."""
     for name, value in headers:
         if name.lower() in RETRY_HEADERS and value.isascii() and value.isdigit():
             return int(value)

@@ -1,4 +1,4 @@
-"""LOUD: while a replay runs, nothing of this process goes out to the network.
+"""LOUD: while an execution runs, nothing of this process goes out to the network but what it lets out.
 
 An audit hook of the interpreter sees every connection, look-up and datagram that goes through `socket`, whoever makes
 it. A hook cannot be taken off again, so there is one, behind a switch. Not stopped: sockets that C code opens past
@@ -15,7 +15,10 @@ from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Any
 
+from opentelemetry import context as otel_context
+
 from spanreel.exceptions import EffectDenied
+from spanreel.instrument.responder import LIVE_KEY
 from spanreel.replay.callsite import called_by, code_line
 
 Denied = Callable[[EffectDenied], None]
@@ -55,6 +58,8 @@ class _Guard:
         self._deny(f"look up {name}")
 
     def _deny(self, effect: str) -> None:
+        if otel_context.get_value(LIVE_KEY):
+            return  # a model call, or a tool, that the execution lets out
         if called_by(*_TELEMETRY):
             # An exporter of the application's: it may fail, as it does when its backend is down, and the agent goes on.
             raise PermissionError(f"not sent while a replay runs: {effect}")

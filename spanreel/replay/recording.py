@@ -65,6 +65,7 @@ class ToolEffect:
     encoded: what the caller got, as the codec's JSON; None where the recording has none.
     fidelity: exact, text or opaque (the value itself could not be kept).
     open: it began and did not come to its end, so nobody knows whether it happened.
+    idempotent: it carries a key by which the other side knows a repetition. contract: of the tool's code.
     start_ns, end_ns: Unix nanoseconds; end_ns 0: it never ended.
     """
 
@@ -84,6 +85,8 @@ class ToolEffect:
     within: tuple[str, ...] = ()
     start_ns: int = 0
     end_ns: int = 0
+    idempotent: bool = False
+    contract: str | None = None
 
     @property
     def title(self) -> str:
@@ -110,6 +113,8 @@ class Recording:
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     agent_name: str = ""
+    trace_id: str = ""
+    root_span_id: str = ""
     started_ns: int = 0
     uuid_seed: str | None = None
 
@@ -161,6 +166,8 @@ class Recording:
             errors,
             warnings,
             run.agent_name,
+            run.trace_id,
+            run.root.span_id,
             started_ns=run.started_ns,
             uuid_seed=str(seed) if seed else None,
         )
@@ -248,7 +255,7 @@ class _Reading:
             raise _missing(self.run, span, names.TOOL_RESULT)
         stopped = encoded is None and span.status == names.STATUS_ERROR  # by Ctrl-C, in the middle of it
         text = encoded if isinstance(encoded, str) else None
-        call_id = said.get(names.TOOL_CALL_ID)
+        call_id, contract = said.get(names.TOOL_CALL_ID), said.get(names.CONTRACT)
         return ToolEffect(
             index=0,
             number=number,
@@ -266,6 +273,8 @@ class _Reading:
             within=tuple(self._tools_around(span)),
             start_ns=span.start_ns,
             end_ns=span.end_ns or 0,
+            idempotent=names.TOOL_IDEMPOTENCY in said,
+            contract=contract if isinstance(contract, str) else None,
         )
 
     def _tools_around(self, span: Span) -> Iterator[str]:

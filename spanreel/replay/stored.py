@@ -40,6 +40,7 @@ def stored(
     store: str | os.PathLike[str] | None = None,
     *,
     whole_process: bool | None = None,
+    faithful: bool = False,
 ) -> Stored:
     """The recording of a run.
 
@@ -48,6 +49,7 @@ def stored(
         store: where it is, if it is not a file; default: the project's.
         whole_process: take in every run that the same process recorded, as running its command again makes them all;
             default: where the run is to be run again as a process, see `_as_process`.
+        faithful: keep failed attempts that the SDK retried by itself.
 
     Raises:
         UnknownRun, AmbiguousRun, StoreError, BadInput: there is no such run, store or file.
@@ -55,14 +57,14 @@ def stored(
     """
     path, name = file_of(run)
     if path is not None:
-        return _from_file(path, name, whole_process)
+        return _from_file(path, name, whole_process, faithful)
     from spanreel.collector.store import open_reader
 
     with open_reader(resolve_store(store)) as reader:
-        return _from_reader(reader, str(run), whole_process)
+        return _from_reader(reader, str(run), whole_process, faithful)
 
 
-def _from_reader(reader: Reader, name: str, whole_process: bool | None) -> Stored:
+def _from_reader(reader: Reader, name: str, whole_process: bool | None, faithful: bool) -> Stored:
     run = reader.resolve(name)
     spans = list(reader.spans(run.trace_id))
     root = _root(run, spans)
@@ -70,16 +72,16 @@ def _from_reader(reader: Reader, name: str, whole_process: bool | None) -> Store
     traces = set(reader.traces_of(instance)) if instance else set[str]()
     runs = [other for other in reader.runs() if other.trace_id in traces]
     if not _as_process(root, whole_process, alone=len(runs) == 1):
-        recording = Recording.from_spans(spans, run.run_id)
+        recording = Recording.from_spans(spans, run.run_id, faithful=faithful)
         return Stored(recording, run, root, whole_process=False, name=run.run_id)
     for trace in traces - {run.trace_id}:
         spans += reader.spans(trace)
     also = _of_process(run, runs, spans)
-    recording = Recording.from_spans(spans, run.run_id, also=also)
+    recording = Recording.from_spans(spans, run.run_id, also=also, faithful=faithful)
     return Stored(recording, run, root, whole_process=True, name=run.run_id)
 
 
-def _from_file(path: Path, name: str | None, whole_process: bool | None) -> Stored:
+def _from_file(path: Path, name: str | None, whole_process: bool | None, faithful: bool) -> Stored:
     spans = read(path)
     runs = runs_of(spans)
     run = pick(runs, name, str(path))
@@ -87,7 +89,7 @@ def _from_file(path: Path, name: str | None, whole_process: bool | None) -> Stor
     others = [one for one in _of_process(run, runs, spans) if one != run.run_id]
     whole = _as_process(root, whole_process, alone=not others)
     also = others if whole else ()
-    recording = Recording.from_spans(spans, run.run_id, also=also)
+    recording = Recording.from_spans(spans, run.run_id, also=also, faithful=faithful)
     return Stored(recording, run, root, whole_process=whole, name=f"{path.resolve()}#{run.run_id}")
 
 
