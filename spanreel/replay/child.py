@@ -249,17 +249,11 @@ def main(shared: str) -> None:
     try:
         found = stored(plan.run, plan.store, whole_process=plan.whole_process, faithful=policy.faithful)
         launch.record(plan.store)
-        _check(policy)
-        execution = Execution(found.recording, match=policy.match, store=plan.store, own_run=False)
+        execution = Execution(found.recording, policy, store=plan.store, own_run=False)
         _run(execution, plan, verdict)
     except SpanreelError as error:
         _write(verdict, {"problem": str(error.args[0]), "remedy": error.remedy})
         sys.exit(error.exit_code)
-
-
-def _check(policy: Policy) -> None:
-    if policy != Policy(match=policy.match, faithful=policy.faithful):
-        raise SpanreelError("only offline replay is available in this version", "leave the other options out")
 
 
 def _run(execution: Execution, plan: Plan, verdict: Path) -> None:

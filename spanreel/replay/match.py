@@ -2,7 +2,7 @@
 
 Tiers are tried strictest first. Within a tier: the same lane first, then recorded order. Each recorded call answers
 once (a call that failed to the end, as often as it did). What has been used is a value of its own (`Consumed`), so
-that a recording can be played any number of times. No clock, no lock: `playback` holds one.
+that a recording can be played any number of times. No clock, no lock: `executor` holds one.
 """
 
 from __future__ import annotations
