@@ -321,7 +321,14 @@ class Executor:
         return step
 
     def _report(self, request: ModelRequest | ToolRequest, found: Miss) -> divergence.DivergenceReport:
-        return divergence.report(self.matcher, self.consumed, request, found, code_line(), self.books.run_id)
+        report = divergence.report(
+            self.matcher, self.consumed, request, found, code_line(), self.books.run_id
+        )
+        if isinstance(request, ToolRequest) and self.policy.goes_live:
+            report = report.model_copy(
+                update={"next": [f"let it run: --allow-tool {request.name}", *report.next]}
+            )
+        return report
 
     @contextmanager
     def _guarded(self, request: ModelRequest | ToolRequest) -> Generator[None]:
