@@ -77,6 +77,7 @@ def replay_run(
     command: Sequence[str] | None = None,
     *,
     policy: Policy | None = None,
+    inputs: str | None = None,
     timeout: float | None = None,
     echo: Echo = "inherit",
     segment: int | None = None,
@@ -88,6 +89,7 @@ def replay_run(
         run: its name, or the path of a recording file.
         command: what to run; default: its recorded entry point, in its recorded folder.
         policy: who answers which call; default: everything from the recording, no network.
+        inputs: of an agent function, the codec's JSON of the arguments to call it with; default: the recorded ones.
         timeout: seconds, after which the process is ended; default: none.
         echo: where the program's output goes: to ours, all to our stderr, or into the outcome.
         segment: of a run that is resumed, which part of it this is (2, 3, …).
@@ -109,6 +111,7 @@ def replay_run(
         contract.check_entry(found.root, command)
     plan = Plan(found.name, str(resolve_store(store)), policy.as_dict(), found.whole_process, segment)
     plan, program, folder = _planned(plan, found, command)
+    plan = replace(plan, inputs=inputs or plan.inputs)
     with tempfile.TemporaryDirectory(prefix="spanreel-replay-") as shared:  # only this user can read it
         _write(Path(shared, _PLAN), asdict(plan))
         line = [program.interpreter, *program.options, "-m", "spanreel.replay.child", shared]
@@ -282,7 +285,12 @@ def main(shared: str) -> None:
         launch.record(plan.store)
         continuing.install(found.origins)
         execution = Execution(
-            found.recording, policy, store=plan.store, own_run=False, decisions=found.decisions
+            found.recording,
+            policy,
+            store=plan.store,
+            own_run=False,
+            decisions=found.decisions,
+            segment=plan.segment,
         )
         _run(execution, plan, verdict)
     except SpanreelError as error:
