@@ -65,7 +65,7 @@ def hooks(event: str, given: Sequence[str] = ()) -> list[Hook]:
     listed: list[Any] = [said] if isinstance(said, str) else [said] if _is_words(said) else said
     found: list[Hook] = []
     for one in listed if isinstance(listed, list) else [None]:
-        words = shlex.split(one) if isinstance(one, str) else one
+        words: Any = shlex.split(one) if isinstance(one, str) else one
         if not _is_words(words):
             raise BadInput(
                 f"{event} in [tool.spanreel.hooks] of pyproject.toml is no hook",

@@ -178,7 +178,8 @@ class Reader:
             f"WHERE alias IN ({marks}) OR run_id IN ({marks})",
             [*tied, *tied],
         )
-        family = [run for run in listed if origin(run) == origin(own) and run.run_id != own.run_id]
+        others = [run for run in listed if origin(run) == origin(own) and run.run_id != own.run_id]
+        family = [self._loaded(run.run_id) for run in others]
         return joined([own, *family])[0]
 
     def _listed(
