@@ -171,7 +171,7 @@ class Reader:
 
     def _whole(self, own: Run) -> Run:
         """A run with its other segments; the segments share the name that ties them, so it is looked for by that."""
-        tied = {own.segment, origin(own)} - {None}
+        tied = {own.segment or origin(own), origin(own)}
         marks = ", ".join("?" * len(tied))
         listed = self._listed(
             lambda run: run.segment in tied,
