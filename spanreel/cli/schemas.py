@@ -31,6 +31,7 @@ MODELS = {
     "timeline": "spanreel.cli.objects:Timeline",
     "tail": "spanreel.cli.objects:TailedSpan",
     "import": "spanreel.cli.objects:Imported",
+    "decision": "spanreel.cli.objects:DecisionMade",
     "doctor": "spanreel.cli.objects:Diagnosis",
     "version": "spanreel.cli.objects:Versions",
 }
