@@ -35,6 +35,7 @@ def model(request: ModelRequest, response: Any) -> ModelAnswer:
     """
     from spanreel.wire import rendering
 
+    said: dict[str, Any]
     if isinstance(response, Mapping) and "body" in response:
         status = response.get("status", 200)
         return _answer(request, mapping(response["body"]), status if isinstance(status, int) else 200, "stub")
