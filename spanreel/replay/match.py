@@ -46,6 +46,7 @@ VERDICT: Final[dict[str, str]] = {
     "exact": "exact",
     "structural": "exact",
     "scrubbed": "equivalent",
+    "matcher": "equivalent",  # a test's own
     NEIGHBOUR: "drifted",
 }
 """What serving a call by this tier makes of an execution, at best."""

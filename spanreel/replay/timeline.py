@@ -25,6 +25,7 @@ Message: TypeAlias = dict[str, Any]
 """A GenAI message: {"role": …, "parts": [{"type": "text", "content": …}, …], "finish_reason"?: …}"""
 Status: TypeAlias = Literal["completed", "error", "cancelled", "paused", "incomplete", "diverged"]
 Source: TypeAlias = Literal["recorded", "live", "stub", "deny", "wire"]
+GradeWord: TypeAlias = Literal["exact", "semantic", "view-only"]
 
 
 class PathLike(Protocol):
@@ -204,6 +205,8 @@ class Replay(Again, Frozen):
         steps: model calls, tool calls and retrievals that have a span, in order of their numbers.
         tool_calls: those of the steps, and those that only the model's messages tell of, in order.
         warnings: what is missing or doubtful in this view.
+        grade: which replay its spans allow, where that was asked for; grade_missing: the attributes that a better
+            one needs, each once.
     """
 
     schema_: Literal["spanreel.replay.v1"] = Field(default="spanreel.replay.v1", alias="schema")
@@ -235,6 +238,8 @@ class Replay(Again, Frozen):
     source_run_id: str | None = None
     user_id: str | None = None
     warnings: list[str] = Field(default_factory=list[str])
+    grade: GradeWord | None = None
+    grade_missing: list[str] = Field(default_factory=list[str])
 
     @classmethod
     def from_spans(cls, spans: Iterable[Any], run_id: str | None = None) -> Replay:
