@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticSerializationError
 
+from spanreel.replay.again import Again
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -23,6 +25,7 @@ Message: TypeAlias = dict[str, Any]
 """A GenAI message: {"role": …, "parts": [{"type": "text", "content": …}, …], "finish_reason"?: …}"""
 Status: TypeAlias = Literal["completed", "error", "cancelled", "paused", "incomplete", "diverged"]
 Source: TypeAlias = Literal["recorded", "live", "stub", "deny", "wire"]
+GradeWord: TypeAlias = Literal["exact", "semantic", "view-only"]
 
 
 class PathLike(Protocol):
@@ -191,7 +194,7 @@ class Note(Frozen):
     span_id: str | None = None
 
 
-class Replay(Frozen):
+class Replay(Again, Frozen):
     """One run, rebuilt from its spans.
 
     Attributes:
@@ -202,6 +205,8 @@ class Replay(Frozen):
         steps: model calls, tool calls and retrievals that have a span, in order of their numbers.
         tool_calls: those of the steps, and those that only the model's messages tell of, in order.
         warnings: what is missing or doubtful in this view.
+        grade: which replay its spans allow, where that was asked for; grade_missing: the attributes that a better
+            one needs, each once.
     """
 
     schema_: Literal["spanreel.replay.v1"] = Field(default="spanreel.replay.v1", alias="schema")
@@ -233,6 +238,8 @@ class Replay(Frozen):
     source_run_id: str | None = None
     user_id: str | None = None
     warnings: list[str] = Field(default_factory=list[str])
+    grade: GradeWord | None = None
+    grade_missing: list[str] = Field(default_factory=list[str])
 
     @classmethod
     def from_spans(cls, spans: Iterable[Any], run_id: str | None = None) -> Replay:

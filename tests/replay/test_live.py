@@ -93,14 +93,18 @@ def test_a_fork_serves_what_lies_before_it_and_goes_live_from_there(client, serv
     """Step 3 and what follows is asked anew; the payment after it, unnamed, is not made."""
     _, run = recorded(agent, client)
     asked = len(server.requests)
-    with (
-        pytest.raises(EffectDenied, match="--allow-tool payments"),
-        spanreel.replaying(run, at=3) as execution,
-    ):
+
+    def other():
         ask(client, "one")
         seen = look_up(order="W1")
         ask(client, f"two after answer 1 to one and {seen}")
         payments(order="W2")
+
+    with (
+        pytest.raises(EffectDenied, match="--allow-tool payments"),
+        spanreel.replaying(run, at=3) as execution,
+    ):
+        other()
     assert len(server.requests) == asked + 1
     assert fired == []
     assert execution.verdict.effects.model_dump() == {"recorded": 2, "live": 1, "stub": 0, "denied": 1}

@@ -30,7 +30,9 @@ def filtered(request: Request, options: Options) -> Request | None:
     if options.filter_query_parameters:
         parts = urlsplit(uri)
         query = parse_qsl(parts.query, keep_blank_values=True)
-        uri = urlunsplit(parts._replace(query=urlencode(list(_pairs(query, options.filter_query_parameters)))))
+        uri = urlunsplit(
+            parts._replace(query=urlencode(list(_pairs(query, options.filter_query_parameters))))
+        )
     if options.filter_post_data_parameters:
         body = _body(request, options.filter_post_data_parameters)
     kept = replace(request, uri=uri, headers=headers, body=body)

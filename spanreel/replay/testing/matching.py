@@ -11,7 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.exceptions import SpanreelError
-from spanreel.instrument.responder import LIVE, ApprovalRequest, Decision, ModelAnswer, ModelRequest, ToolAnswer, ToolRequest  # fmt: skip
+from spanreel.instrument.responder import (  # fmt: skip
+    LIVE,
+    ApprovalRequest,
+    Decision,
+    ModelAnswer,
+    ModelRequest,
+    ToolAnswer,
+    ToolRequest,
+)
 from spanreel.replay.match import Consumed, Hit, Matcher, Miss
 from spanreel.replay.testing import requests
 from spanreel.replay.testing.filters import filtered, ignored
@@ -127,8 +135,7 @@ def _predicate(options: Options) -> Callable[[Request, Request], bool] | None:
         return (lambda recorded, asked: _says(own, recorded, asked)) if own else None
     parts = options.match_on
     return lambda recorded, asked: (
-        all(_equal(part, recorded, asked) for part in parts)
-        and (own is None or _says(own, recorded, asked))
+        all(_equal(part, recorded, asked) for part in parts) and (own is None or _says(own, recorded, asked))
     )
 
 

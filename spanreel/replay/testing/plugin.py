@@ -159,7 +159,9 @@ def _options(item: Any, config: Any) -> Options:
 
     said = [dict(config), *(_of_mark(mark) for mark in reversed(list(item.iter_markers(MARK))))]
     asked = item.config.getoption("spanreel_clock")
-    options = merged([{"clock": item.config.getini("spanreel_clock")}, *said, *([{"clock": asked}] if asked else [])])
+    options = merged(
+        [{"clock": item.config.getini("spanreel_clock")}, *said, *([{"clock": asked}] if asked else [])]
+    )
     return options
 
 

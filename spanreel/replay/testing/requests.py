@@ -31,7 +31,7 @@ class Request:
 
     @property
     def scheme(self) -> str:
-        """http or https."""
+        """Http or https."""
         return urlsplit(self.uri).scheme
 
     @property
