@@ -163,8 +163,13 @@ def stub_model(answers: Answers = ()) -> Generator[Stub]:
         stack.callback(responder.install, before)
         token = otel_context.attach(otel_context.Context())
         stack.callback(otel_context.detach, token)
-        with runs.run("stub_model") as stub.run:
-            yield stub
+        try:
+            with runs.run("stub_model") as stub.run:
+                yield stub
+        except Signal as signal:
+            if stub.fault is not None and signal is stub.signal:
+                raise stub.fault from None
+            raise
         stub.ended()
     if stub.fault is not None:
         raise stub.fault
