@@ -28,6 +28,7 @@ MODELS = {
     "samples": "spanreel.replay.samples:Sampled",
     "verdict": "spanreel.replay.verdict:Verdict",
     "divergence": "spanreel.replay.divergence:DivergenceReport",
+    "ci": "spanreel.replay.suite:SuiteSummary",
     "timeline": "spanreel.cli.objects:Timeline",
     "tail": "spanreel.cli.objects:TailedSpan",
     "import": "spanreel.cli.objects:Imported",
