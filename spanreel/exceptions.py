@@ -5,7 +5,11 @@ SpanreelError                 a command or a call cannot do what was asked; says
 ├── AmbiguousRun              the prefix fits several runs
 ├── StoreError                the store is missing, newer, foreign or unreadable
 ├── BadInput                  a file, or bytes on a port, that cannot be read; names the place
-└── NotReplayable             the recording lacks what a replay needs; names what
+├── NotReplayable             the recording lacks what a replay needs; names what
+├── NotDecidable              nothing waits for this decision, or it lacks what the project asks of one
+├── Undecided                 a run cannot go on before somebody decides
+├── ContractChanged           the code is not what was recorded; names what changed
+└── Refused                   a hook said no
 
 Signal (BaseException)        meant to pass through the `except Exception` of SDKs and tool nodes
 ├── Divergence                a replayed agent asked for something that was not recorded
@@ -60,6 +64,30 @@ class NotReplayable(SpanreelError):
     """The recording lacks something that a replay needs."""
 
 
+class NotDecidable(SpanreelError):
+    """Nothing waits for this decision, or it lacks what the project asks of one."""
+
+    exit_code = 2
+
+
+class Undecided(SpanreelError):
+    """A run cannot go on before somebody decides."""
+
+    exit_code = 3
+
+
+class ContractChanged(SpanreelError):
+    """The code of an agent or a tool is not what was recorded."""
+
+    exit_code = 3
+
+
+class Refused(SpanreelError):
+    """A hook of the project refused what was asked."""
+
+    exit_code = 5
+
+
 class Signal(BaseException):
     """Derives from BaseException because agents, SDKs and tool nodes swallow Exception."""
 
@@ -78,7 +106,21 @@ class Divergence(Signal):
 
 
 class ApprovalPending(Signal):
-    """The run is paused until somebody decides."""
+    """The run is paused until somebody decides.
+
+    Attributes:
+        approval_id: which gate.
+        run_id: the run that waits; None where nothing is recorded, and so nobody can decide.
+        summary: what is to be decided, in words.
+    """
+
+    def __init__(
+        self, message: str, approval_id: str = "", run_id: str | None = None, summary: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.approval_id = approval_id
+        self.run_id = run_id
+        self.summary = summary
 
 
 class EffectDenied(Signal):

@@ -100,10 +100,7 @@ Matching: TypeAlias = Annotated[
         help="strict: equal JSON; structural: ids and order may differ; scrubbed: times and uuids too; explore: nearest."
     ),
 ]
-Missing: TypeAlias = Annotated[
-    OnMiss | None,
-    typer.Option(help="A call that nothing recorded answers; default: raise.", show_default=False),
-]
+Missing: TypeAlias = Annotated[OnMiss, typer.Option(help="For a call that nothing recorded answers.")]
 Connections: TypeAlias = Annotated[Network, typer.Option(help="The agent's other connections.")]
 Timeout: TypeAlias = Annotated[
     float | None, typer.Option(min=0, help="End the agent after this many seconds.", show_default=False)
@@ -141,7 +138,7 @@ def replay(
     max_calls: MaxCalls = None,
     max_seconds: MaxSeconds = None,
     match: Matching = Match.STRUCTURAL,
-    on_miss: Missing = None,
+    on_miss: Missing = OnMiss.RAISE,
     faithful: Annotated[
         bool, typer.Option("--faithful", help="Failed attempts happen again, with the waiting after them.")
     ] = False,
@@ -153,8 +150,8 @@ def replay(
 ) -> None:
     """Run a recorded agent again, offline: models and tools answer from the recording, the network is blocked.
 
-    With --set or --live models are live from the first call on; with only --step or --respond from that
-    step on, and recorded before it. Tools stay recorded unless --allow-tool names them.
+    With --set or --live models are live from the first call on, and tools stay recorded unless --allow-tool
+    names them. With only --step or --respond it is a fork at the first step that they name.
 
     The verdict is exact, equivalent, drifted or diverged. Exit codes: 0 exact or equivalent; 4 diverged;
     3 paused; 1 for an error of the agent that is not in the recording.
@@ -170,7 +167,7 @@ def replay(
     policy = _policy(
         changed, None, (max_cost, max_calls, max_seconds),
         live=live, stub=stub, allow_tools=allow_tool or (), match=match.value,
-        on_miss=on_miss and on_miss.value, faithful=faithful, clock=clock.value, network=network.value,
+        on_miss=on_miss.value, faithful=faithful, clock=clock.value, network=network.value,
     )  # fmt: skip
     _execute(run, command, policy, timeout, json, store)
 
@@ -202,7 +199,7 @@ def fork(
     max_calls: MaxCalls = None,
     max_seconds: MaxSeconds = None,
     match: Matching = Match.STRUCTURAL,
-    on_miss: Missing = None,
+    on_miss: Missing = OnMiss.RAISE,
     network: Connections = Network.DENY,
     timeout: Timeout = None,
     json: Json = False,
@@ -210,12 +207,13 @@ def fork(
 ) -> None:
     """Go another way from a step on: recorded before it, live from it on. The fork is a new run.
 
-    No tool that writes runs from there on unless --allow-tool names it. Exit codes are those of `replay`.
+    From there on a tool runs only if it is declared to read, or --allow-tool names it. Exit codes are
+    those of `replay`.
 
     Examples:
         spanreel fork last --at 4
         spanreel fork last --edit 3
-        spanreel fork last --respond 4='{"status": "delivered"}' --allow-tool send_mail
+        spanreel fork last --respond 4=@result.json --allow-tool send_mail
         spanreel fork last --at 2 --set model=anthropic/claude-sonnet-4-5
     """
     changed = _overrides(run, store, set_, step, respond)
@@ -228,7 +226,7 @@ def fork(
     changed = edited(changed, edits, run, store)
     policy = _policy(
         changed, at, (max_cost, max_calls, max_seconds),
-        allow_tools=allow_tool or (), match=match.value, on_miss=on_miss and on_miss.value, network=network.value,
+        allow_tools=allow_tool or (), match=match.value, on_miss=on_miss.value, network=network.value,
     )  # fmt: skip
     _execute(run, command, policy, timeout, json, store)
 

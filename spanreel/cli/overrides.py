@@ -29,7 +29,7 @@ _KNOWN: Final = (
     "reasoning_effort", "reasoning", "thinking", "service_tier", "user", "metadata", "store", "stream", "verbosity",
     "text", "previous_response_id", "generationConfig", "safetySettings", "include", "truncation", "messages", "input",
 )  # fmt: skip
-_SCOPED: Final = re.compile(r"(\d+):(?=[^=]+=)")
+_SCOPED: Final = re.compile(r"(\d+):", re.ASCII)
 
 
 class Usage(SpanreelError):

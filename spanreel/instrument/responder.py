@@ -78,7 +78,10 @@ class ModelRoute:
 
 @dataclass(frozen=True, slots=True)
 class ToolRequest:
-    """A tool about to run. `arguments` is the JSON value the model gave (or the call's own arguments)."""
+    """A tool about to run. `arguments` is the JSON value the model gave (or the call's own arguments).
+
+    contract: of the code behind it (see `contract`); None where no tap knows it.
+    """
 
     name: str
     arguments: Any
@@ -86,6 +89,7 @@ class ToolRequest:
     safety: str = "write"
     framework: str = ""
     lane: str = "0"
+    contract: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

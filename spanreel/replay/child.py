@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
-from spanreel.exceptions import ApprovalPending, NotReplayable, Signal, SpanreelError
+from spanreel.exceptions import ApprovalPending, DecisionNeeded, NotReplayable, Signal, SpanreelError
 from spanreel.location import resolve_store
 from spanreel.replay import commands
 from spanreel.replay.policy import Policy
@@ -76,6 +76,7 @@ def replay_run(
     command: Sequence[str] | None = None,
     *,
     policy: Policy | None = None,
+    inputs: str | None = None,
     timeout: float | None = None,
     echo: Echo = "inherit",
     segment: int | None = None,
@@ -87,6 +88,7 @@ def replay_run(
         run: its name, or the path of a recording file.
         command: what to run; default: its recorded entry point, in its recorded folder.
         policy: who answers which call; default: everything from the recording, no network.
+        inputs: of an agent function, the codec's JSON of the arguments to call it with; default: the recorded ones.
         timeout: seconds, after which the process is ended; default: none.
         echo: where the program's output goes: to ours, all to our stderr, or into the outcome.
         segment: of a run that is resumed, which part of it this is (2, 3, …).
@@ -100,6 +102,7 @@ def replay_run(
     found = stored(run, store, whole_process=True if command else None, faithful=policy.faithful)
     plan = Plan(found.name, str(resolve_store(store)), policy.as_dict(), found.whole_process, segment)
     plan, program, folder = _planned(plan, found, command)
+    plan = replace(plan, inputs=inputs or plan.inputs)
     with tempfile.TemporaryDirectory(prefix="spanreel-replay-") as shared:  # only this user can read it
         _write(Path(shared, _PLAN), asdict(plan))
         line = [program.interpreter, *program.options, "-m", "spanreel.replay.child", shared]
@@ -249,7 +252,7 @@ def main(shared: str) -> None:
     try:
         found = stored(plan.run, plan.store, whole_process=plan.whole_process, faithful=policy.faithful)
         launch.record(plan.store)
-        execution = Execution(found.recording, policy, store=plan.store, own_run=False)
+        execution = Execution(found.recording, policy, store=plan.store, own_run=False, segment=plan.segment)
         _run(execution, plan, verdict)
     except SpanreelError as error:
         _write(verdict, {"problem": str(error.args[0]), "remedy": error.remedy})
@@ -272,7 +275,7 @@ def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
             launch.run_program(plan.arguments)
     except Signal as error:  # said by the verdict, not by a traceback
         ended.append(error)
-        sys.exit(3 if isinstance(error, ApprovalPending) else 4)
+        sys.exit(3 if isinstance(error, (ApprovalPending, DecisionNeeded)) else 4)
     except SpanreelError:
         atexit.unregister(_finish)
         execution.abandon()

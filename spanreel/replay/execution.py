@@ -167,7 +167,7 @@ class Execution:
             stack.callback(responder.install, before)
             if not self.policy.faithful:
                 stack.enter_context(no_backoff())
-            if self.policy.network == "deny":
+            if self.policy.network == "deny" and not self.policy.resume:  # that goes on as the agent it is
                 stack.enter_context(denied_network(self._executor.on_denied, _collector_ports(self._store)))
             if self._own_run:
                 token = otel_context.attach(otel_context.Context())  # a trace of its own, wherever it is made

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
-from spanreel.exceptions import DecisionNeeded, EffectDenied, Signal, SpanreelError
+from spanreel.exceptions import ContractChanged, DecisionNeeded, EffectDenied, Signal, SpanreelError
 from spanreel.instrument import codec, process
 from spanreel.instrument.responder import (
     ApprovalRequest,
@@ -31,6 +31,7 @@ from spanreel.instrument.tracing import RUN_KEY
 from spanreel.replay import divergence, resuming, stubs
 from spanreel.replay.books import Books
 from spanreel.replay.callsite import code_line
+from spanreel.replay.contract import check_tool
 from spanreel.replay.match import Consumed, Hit, Matcher, Miss, attempt_of
 from spanreel.replay.origin import root_facts
 from spanreel.replay.policy import Policy
@@ -200,9 +201,9 @@ class Executor:
 
     def _resumed_tool(self, request: ToolRequest, found: Hit | Miss) -> str:
         policy = self.policy
+        if not policy.allow_drift:
+            check_tool(self.recording.effects, request)
         if isinstance(found, Hit):
-            if not policy.allow_drift:
-                resuming.check_contract(request, found.effect)
             return "recorded"
         if found.kind in ("in_doubt", "opaque"):
             effect = found.effect
@@ -320,7 +321,14 @@ class Executor:
         return step
 
     def _report(self, request: ModelRequest | ToolRequest, found: Miss) -> divergence.DivergenceReport:
-        return divergence.report(self.matcher, self.consumed, request, found, code_line(), self.books.run_id)
+        report = divergence.report(
+            self.matcher, self.consumed, request, found, code_line(), self.books.run_id
+        )
+        if isinstance(request, ToolRequest) and self.policy.goes_live:
+            report = report.model_copy(
+                update={"next": [f"let it run: --allow-tool {request.name}", *report.next]}
+            )
+        return report
 
     @contextmanager
     def _guarded(self, request: ModelRequest | ToolRequest) -> Generator[None]:
@@ -334,6 +342,11 @@ class Executor:
             with self._lock:
                 self.books.latch(signal)
             raise
+        except ContractChanged as changed:
+            needed = DecisionNeeded(str(changed), divergence.title(request))
+            with self._lock:
+                self.books.latch(needed)
+            raise needed from changed
         except SpanreelError as error:  # an override that cannot be applied, a key that is missing
             denied = EffectDenied(str(error), divergence.title(request), code_line())
             self.on_denied(denied)

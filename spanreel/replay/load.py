@@ -118,7 +118,7 @@ def summary(run: Run) -> RunSummary:
         model_calls=run.model_calls,
         tool_calls=run.tool_calls,
         error=run.error,
-        source_run_id=run.root.source_run_id,
+        source_run_id=run.source_run_id,
         warnings=[f"capture incomplete: {reason}" for reason in run.incomplete],
     )
 

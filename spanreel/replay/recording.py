@@ -104,6 +104,7 @@ class Recording:
     run_id: the run that was asked for. redacted: secrets were blanked in it, so what is compared must be blanked too.
     errors: the exceptions that ended its runs, by type, and the process, as ``exit code 3``.
     warnings: what could not be taken in, in words.
+    started_ns: when the run began, Unix nanoseconds; 0: not known. uuid_seed: of the uuid4 values that it drew, if kept.
     """
 
     run_id: str
@@ -114,6 +115,8 @@ class Recording:
     agent_name: str = ""
     trace_id: str = ""
     root_span_id: str = ""
+    started_ns: int = 0
+    uuid_seed: str | None = None
 
     @classmethod
     def from_spans(
@@ -155,8 +158,18 @@ class Recording:
         effects = tuple(_placed(index, effect) for index, (_, effect) in enumerate(found))
         redacted = any(span.attributes.get(names.REDACTED) for span in by_id.values())
         errors = tuple(error for one in chosen for error in _errors(one, by_id))
+        seed = by_id[run.trace_id, run.root.span_id].attributes.get(names.RECORDING_SEED)
         return cls(
-            run.run_id, effects, redacted, errors, warnings, run.agent_name, run.trace_id, run.root.span_id
+            run.run_id,
+            effects,
+            redacted,
+            errors,
+            warnings,
+            run.agent_name,
+            run.trace_id,
+            run.root.span_id,
+            started_ns=run.started_ns,
+            uuid_seed=str(seed) if seed else None,
         )
 
     @property

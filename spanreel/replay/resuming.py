@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from spanreel.exceptions import DecisionNeeded
 from spanreel.replay.match import Consumed, Matcher
 from spanreel.replay.recording import Answer, Effect, ModelEffect, ToolEffect
 from spanreel.wire import recognise
@@ -76,20 +75,6 @@ def minted_ids(effect: ModelEffect, answer: Answer) -> set[str]:
     call = known.read(mapping(parse(effect.body)), Reply(answer.status, b"".join(answer.chunks)))
     parts = [part for message in call.content.output or () for part in message.get("parts", ())]
     return {part["id"] for part in parts if part.get("type") == "tool_call" and part.get("id")}
-
-
-def check_contract(request: ToolRequest, effect: Effect) -> None:
-    """A tool whose code has changed since it was recorded is not taken for the same.
-
-    Raises:
-        DecisionNeeded: naming it.
-    """
-    now, then = getattr(request, "contract", None), getattr(effect, "contract", None)
-    if now and then and now != then:
-        raise DecisionNeeded(
-            f"tool {request.name} has changed since the run was recorded; if the change is meant, resume with --allow-drift",
-            f"tool {request.name}",
-        )
 
 
 def _alike(matcher: Matcher, consumed: Consumed, request: ToolRequest) -> list[Effect]:

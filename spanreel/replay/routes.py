@@ -6,6 +6,7 @@ Reads the clock (for the budget) and the environment (for the key of another pro
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ class Router:
         self._books = books
         self._clock = clock
         self._began = clock()
+        self._lock = threading.Lock()
 
     def out(self, request: ModelRequest, step: int) -> ModelRoute:
         """Where a model call goes, and as what.
@@ -110,11 +112,12 @@ class Router:
         """Count what a live call cost."""
         record = _record(exchange)
         cost = pricing.reported(pricing.price(record)) if record.usage else None
-        self._books.usage += record.usage
-        if cost is not None:
-            self._books.spend(cost)
-        elif exchange.status and exchange.status < 400:
-            self._books.unpriced += 1
+        with self._lock:
+            self._books.usage += record.usage
+            if cost is not None:
+                self._books.spend(cost)
+            elif exchange.status and exchange.status < 400:
+                self._books.unpriced += 1
 
 
 def _record(exchange: Exchange) -> Record:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Final
 
 from spanreel.exceptions import SpanreelError
-from spanreel.replay.policy import ON_MISS, Budget, OnMiss, Overrides, Policy, Source
+from spanreel.replay.policy import Budget, Overrides, Policy, budget_of, policy_of
 
 EVERYWHERE: Final = "from its first call on"
 
@@ -24,7 +25,8 @@ def policy_for(
     stub: bool = False,
     allow_tools: Collection[str] = (),
     budget: Budget | None = None,
-    on_miss: str | None = None,
+    on_miss: str = "raise",
+    match: str = "structural",
     **others: Any,
 ) -> Policy:
     """Who answers which call.
@@ -33,32 +35,22 @@ def policy_for(
         overrides: what is different.
         at: fork: recorded before this step, then live.
         live: models are live from the first call on, whether anything is different or not.
-        stub: a dry run: models are stubs, tools too where nothing recorded answers.
+        stub: a dry run: models and tools are stubs, but for tools that are allowed.
         allow_tools: names of tools whose body may run.
         budget: where it stops going live.
-        on_miss: "raise", "live" or "stub"; default: "raise", in a dry run "stub".
+        on_miss: what becomes of a call that nothing recorded answers: "raise", "live" or "stub".
+        match: a key of `match.MATCH`.
         others: further fields of `Policy`.
 
     Raises:
         SpanreelError: they contradict each other.
     """
     overrides = overrides or Overrides()
-    steps = sorted({*overrides.steps, *overrides.responses, *overrides.requests})
-    _refuse(overrides, steps, at, live, stub)
-    if on_miss is not None and on_miss not in ON_MISS:
-        raise SpanreelError(f"on_miss={on_miss!r} is not known", f"use one of {', '.join(ON_MISS)}")
-    everywhere = at is None and (live or bool(overrides.every) or overrides.messages is not None)
-    models: Source = "stub" if stub else "live" if everywhere else "recorded"
-    missed: OnMiss = on_miss or ("stub" if stub else "raise")  # pyright: ignore[reportAssignmentType] - checked above
-    return Policy(
-        models=models,
-        at=at if at is not None or everywhere or stub or not steps else steps[0],
-        overrides=overrides,
-        allow_tools=frozenset(allow_tools),
-        budget=budget or Budget(),
-        on_miss=missed,
-        **others,
-    )
+    _refuse(overrides, at, live, stub)
+    models = "stub" if stub else "live" if live and at is None else "recorded"
+    tools = "stub" if stub else "recorded"
+    policy = policy_of(models, tools, match, at, overrides, allow_tools, budget, on_miss)
+    return replace(policy, **others)
 
 
 def begins(policy: Policy) -> str | None:
@@ -68,7 +60,8 @@ def begins(policy: Policy) -> str | None:
     return EVERYWHERE if policy.models == "live" else None
 
 
-def _refuse(overrides: Overrides, steps: list[int], at: int | None, live: bool, stub: bool) -> None:
+def _refuse(overrides: Overrides, at: int | None, live: bool, stub: bool) -> None:
+    steps = sorted({*overrides.steps, *overrides.responses, *overrides.requests})
     for number in [*steps, *([] if at is None else [at])]:
         if number < 1:
             raise SpanreelError(
@@ -98,8 +91,6 @@ def limited(cost: str | None, calls: int | None, seconds: float | None) -> Budge
     Raises:
         SpanreelError: a limit that is no number, or below 0.
     """
-    from spanreel.replay.policy import budget_of
-
     asked = {"max_cost": cost, "max_calls": calls, "max_seconds": seconds}
     given = {name: value for name, value in asked.items() if value is not None}
     for name, value in given.items():

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticSerializationError
 
+from spanreel.replay.again import Again
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -192,7 +194,7 @@ class Note(Frozen):
     span_id: str | None = None
 
 
-class Replay(Frozen):
+class Replay(Again, Frozen):
     """One run, rebuilt from its spans.
 
     Attributes:

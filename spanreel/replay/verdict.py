@@ -10,7 +10,7 @@ from pydantic import Field
 from spanreel.exceptions import ApprovalPending, BudgetSpent, DecisionNeeded
 from spanreel.replay.books import Books
 from spanreel.replay.divergence import DivergenceReport, about
-from spanreel.replay.match import VERDICT, Drift
+from spanreel.replay.match import Drift, verdict_of
 from spanreel.replay.policy import Policy
 from spanreel.replay.recording import Effect, ModelEffect, Recording
 from spanreel.replay.timeline import Frozen
@@ -36,13 +36,20 @@ class Unconsumed(Frozen):
 
 
 class DriftRecord(Frozen):
-    """A call that was served although it was not the recorded one to the byte; `path`: the first difference."""
+    """A call that was served although it was not the recorded one to the byte.
+
+    Attributes:
+        path: JSON path of the first difference; message: number of the message it lies in, from 0.
+        score: of a neighbour, how much alike, 0 to 1.
+    """
 
     tier: str
     step: int
     source_span_id: str
     path: str | None = None
     note: str = ""
+    score: float | None = None
+    message: int | None = None
 
 
 class RunError(Frozen):
@@ -151,7 +158,7 @@ def judge(
 def _was_wanted(effect: Effect, recording: Recording, policy: Policy) -> bool:
     """Whether the mode wanted this recorded call to be served."""
     if policy.at is not None:
-        return effect.run_id != recording.run_id or effect.number < policy.at
+        return effect.run_id == recording.run_id and effect.number < policy.at
     return policy.models == "recorded" and (policy.tools == "recorded" or isinstance(effect, ModelEffect))
 
 
@@ -170,8 +177,7 @@ def _spent(books: Books) -> Spent | None:
 
 def _worst(drift: Sequence[Drift]) -> Word:
     """A blanked answer is the recorded one only as far as anyone can tell."""
-    found = {"equivalent" if one.note else VERDICT[one.tier] for one in drift}
-    return "drifted" if "drifted" in found else "equivalent" if "equivalent" in found else "exact"
+    return verdict_of(drift)  # pyright: ignore[reportReturnType] - it names one of them
 
 
 def _run_error(error: BaseException | None, recording: Recording) -> RunError | None:
@@ -197,4 +203,6 @@ def drift_record(drift: Drift) -> DriftRecord:
         source_span_id=drift.source_span_id,
         path=drift.path,
         note=drift.note,
+        score=drift.score,
+        message=drift.message,
     )

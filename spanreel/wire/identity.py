@@ -5,7 +5,10 @@ are a table, strictest first, and each key names its tier and version: change a 
 
 exact       the JSON value of the body, whatever the order of its keys
 structural  without fields that do not reach the model, ids renamed in order of appearance, tools sorted
+scrubbed    as structural, and without the uuids, times, addresses and temporary paths in its texts (`scrubbing`)
 
+What a form leaves out it still tells (`Form.taken`): of two calls that are the same in a tier, the one that also has the
+same ids and times is the better guess.
 A body is compared as it is recorded: one whose secrets were blanked matches a body blanked by the same rules.
 """
 
@@ -14,12 +17,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from spanreel.wire.content import canonical_json
 from spanreel.wire.differences import ABSENT
+from spanreel.wire.scrubbing import Scrubber
 
 VOLATILE: Final = frozenset(
     {
@@ -32,6 +36,7 @@ VOLATILE: Final = frozenset(
     }
 )
 """Fields of a request that tell the provider who asks, or where to cache, and never reach the model."""
+_VOLATILE_ORDER = sorted(VOLATILE)
 
 _ID_KEYS = frozenset(
     {
@@ -70,15 +75,34 @@ _ID_TOKEN = re.compile(
 )
 
 
-def _exact(value: Any) -> Any:
-    return value
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a tier makes of a value.
+
+    taken: what was left out or renamed, place by place: of equal forms these are equally many, and in the same order.
+    """
+
+    value: Any
+    taken: tuple[str, ...] = ()
 
 
-def _structural(value: Any) -> Any:
+def _exact(value: Any) -> Form:
+    return Form(value)
+
+
+def _structural(value: Any) -> Form:
     if not isinstance(value, Mapping):
-        return value
+        return Form(value)
     kept = {key: item for key, item in value.items() if key not in VOLATILE}
-    return _Renaming().value(_sorted_tools(kept))
+    renaming = _Renaming()
+    form = renaming.value(_sorted_tools(kept))
+    dropped = (canonical_json(value[key]) if key in value else "" for key in _VOLATILE_ORDER)
+    return Form(form, (*dropped, *renaming.names))
+
+
+def _scrubbed(value: Any) -> Form:
+    form, scrubber = _structural(value), Scrubber()
+    return Form(scrubber.value(form.value), (*form.taken, *scrubber.taken))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +118,7 @@ class Tier:
 
     name: str
     version: str
-    form: Callable[[Any], Any]
+    form: Callable[[Any], Form]
     whole_path: bool
 
     def key(self, dialect: str, path: str, body: bytes, value: Any) -> str:
@@ -105,14 +129,15 @@ class Tier:
         return f"{self.version}:{digest.hexdigest()}"
 
     def _text(self, value: Any) -> bytes:
-        return canonical_json(self.form(value)).encode("utf-8", "surrogatepass")
+        return canonical_json(self.form(value).value).encode("utf-8", "surrogatepass")
 
 
 _MODEL_IN_PATH = re.compile(r"(?<=/deployments/)[^/]+|(?<=/models/)[^/]+")
 
 EXACT: Final = Tier("exact", "e1", _exact, whole_path=True)
 STRUCTURAL: Final = Tier("structural", "s1", _structural, whole_path=False)
-TIERS: Final = (EXACT, STRUCTURAL)
+SCRUBBED: Final = Tier("scrubbed", "c1", _scrubbed, whole_path=False)
+TIERS: Final = (EXACT, STRUCTURAL, SCRUBBED)
 """Every tier, strictest first."""
 
 
@@ -135,27 +160,58 @@ def structural(dialect: str, path: str, body: bytes) -> str:
     return identities(dialect, path, body, (STRUCTURAL,))[0]
 
 
+def scrubbed(dialect: str, path: str, body: bytes) -> str:
+    """The scrubbed identity: as `structural`, but equal also for what a program mints and says in its texts."""
+    return identities(dialect, path, body, (SCRUBBED,))[0]
+
+
 def identities(dialect: str, path: str, body: bytes, tiers: tuple[Tier, ...] = TIERS) -> tuple[str, ...]:
     """The identity in each tier, in the order of the tiers; the body is parsed once."""
+    return tuple(each(dialect, path, body, tiers))
+
+
+def each(dialect: str, path: str, body: bytes, tiers: tuple[Tier, ...] = TIERS) -> Iterator[str]:
+    """As `identities`, each computed when it is asked for: the stricter ones are cheap, and mostly enough."""
     value = _parsed(body)
-    try:
-        return tuple(tier.key(dialect, path, body, value) for tier in tiers)
-    except RecursionError:
-        return tuple(tier.key(dialect, path, body, ABSENT) for tier in tiers)
+    for tier in tiers:
+        try:
+            yield tier.key(dialect, path, body, value)
+        except RecursionError:
+            yield tier.key(dialect, path, body, ABSENT)
 
 
 def canonical(value: Any, tier: Tier = STRUCTURAL) -> Any:
     """The form of a body's JSON value in a tier, as a JSON value: what is compared, and what a report shows."""
-    return tier.form(value)
+    return tier.form(value).value
+
+
+def taken(body: bytes, tier: Tier) -> tuple[str, ...]:
+    """What a tier leaves out of a body, place by place; nothing of one that is not JSON."""
+    value = _parsed(body)
+    try:
+        return tier.form(value).taken if value is not ABSENT else ()
+    except RecursionError:
+        return ()
+
+
+def scrubbed_arguments(arguments: Any) -> Form:
+    """The form of a tool call's arguments in the scrubbed tier: a JSON value of the user's, in which no key means an id."""
+    renaming, scrubber = _Renaming(), Scrubber()
+    value = scrubber.value(renaming.value(arguments, protocol=False))
+    return Form(value, (*renaming.names, *scrubber.taken))
+
+
+def history_key(value: Any) -> str | None:
+    """The field of a request that holds its messages; None if it has none."""
+    return next((key for key in _HISTORY if key in value), None) if isinstance(value, Mapping) else None
 
 
 def history(value: Any) -> list[Any]:
     """The messages of a request (OpenAI, Anthropic, Gemini: `messages`, `input`, `contents`); a lone text is one message."""
-    if isinstance(value, Mapping):
-        for key in _HISTORY:
-            if key in value:
-                return value[key] if isinstance(value[key], list) else [value[key]]
-    return []
+    key = history_key(value)
+    if key is None:
+        return []
+    return value[key] if isinstance(value[key], list) else [value[key]]
 
 
 class _Repeats(dict[str, str]):

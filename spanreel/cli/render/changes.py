@@ -15,7 +15,8 @@ from spanreel.cli.render.palette import BAD, DIM, DOUBT, GOOD, NAME, status, tex
 from spanreel.cli.render.table import Column, drawn
 from spanreel.cli.render.tree import summary
 from spanreel.replay.align import Pair
-from spanreel.replay.compare import ChangedCall, ReplayComparison, what_differs
+from spanreel.replay.comparable import what_differs
+from spanreel.replay.compare import ChangedCall, ReplayComparison
 from spanreel.replay.report.text import call_line, clean, cost_text, count_text, duration_text, truncated
 from spanreel.replay.timeline import ToolCallRecord
 from spanreel.replay.wording import word_diff

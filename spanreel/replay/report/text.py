@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from spanreel.replay import conversation
-from spanreel.replay.compare import what_differs
+from spanreel.replay.comparable import what_differs
 
 if TYPE_CHECKING:
     from spanreel.replay.align import Pair
