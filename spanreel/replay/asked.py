@@ -35,6 +35,8 @@ _PARAMETERS: Final = {
     names.REQUEST_FREQUENCY_PENALTY: "frequency_penalty",
     names.REQUEST_CHOICE_COUNT: "n",
 }
+_UNSAID: Final = ("history.name",)
+"""What emitters add of their own, and no model was told."""
 _OF_AN_SDK: Final = ("extra_headers", "extra_query", "extra_body", "timeout", "stream_options", "stream")
 
 
@@ -120,7 +122,8 @@ def _rebuilt(call: RecordedCall, parameters: Mapping[str, Any]) -> Asked:
         tools=tuple(told.tools or ()),
         parameters=_parameters(told.parameters),
     )
-    made = rendering.request(dialect, neutral, model)
+    left_out = {name for name, value in parameters.items() if value is None}
+    made = rendering.request(dialect, neutral, model, drop={*_UNSAID, *left_out})
     dropped = [f"{name} is left out" for name in made.dropped]
     return _located(call, dialect, made.body, model, parameters, "semantic", [REBUILT, *dropped])
 

@@ -105,7 +105,7 @@ class Provider:
             "usage": {"input_tokens": 1000, "output_tokens": 100},
         }  # fmt: skip
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]: 
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -368,7 +368,7 @@ def test_an_unknown_run_is_said(store: Path, provider: Provider) -> None:
 
 @pytest.mark.parametrize("name", ["openinference-openai-0.1.66.json", "mlflow-3.17.2-otlp.json"])
 def test_an_emitter_that_keeps_the_arguments_of_the_sdk_is_asked_with_them(
-    provider: Provider, imported, name: str
+    provider: Provider, imported, store: Path, name: str
 ) -> None:
     """The request is theirs, field by field, without what is the SDK's own."""
     imported(name)
