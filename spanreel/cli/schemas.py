@@ -24,7 +24,7 @@ MODELS = {
     "runs": "spanreel.replay.timeline:RunList",
     "diff": "spanreel.replay.compare:ReplayComparison",
     "grade": "spanreel.replay.grade:Grade",
-    "resent": "spanreel.replay.resend:Resent",
+    "resent": "spanreel.replay.resent:Resent",
     "samples": "spanreel.replay.samples:Sampled",
     "verdict": "spanreel.replay.verdict:Verdict",
     "divergence": "spanreel.replay.divergence:DivergenceReport",
