@@ -15,7 +15,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from spanreel.cli import ci, collecting, comparing, deciding, doctor, executing, files, reading, schemas, trying
+from spanreel.cli import (
+    ci,
+    collecting,
+    comparing,
+    deciding,
+    doctor,
+    executing,
+    files,
+    reading,
+    schemas,
+    trying,
+)
 from spanreel.cli.overrides import Stepped
 from spanreel.cli.terminal import note
 from spanreel.exceptions import Signal, SpanreelError

@@ -72,7 +72,9 @@ def markdown(found: SuiteSummary) -> str:
         for one in ordered
     ]
     for one in [one for one in ordered if one.result != "passed"][:_SHOWN]:
-        words = one.first_divergence or "\n".join(part for part in (one.problem, one.remedy, one.output) if part)
+        words = one.first_divergence or "\n".join(
+            part for part in (one.problem, one.remedy, one.output) if part
+        )
         lines += ["", f"<details><summary>{_html(one.name)}: {_html(_headline(one))}</summary>", ""]
         lines += [_fenced(clean(words)), "", "</details>"]
     return "\n".join(lines) + "\n"

@@ -42,7 +42,9 @@ Answer: TypeAlias = "str | Mapping[str, Any]"
 Answers: TypeAlias = "Answer | Iterable[Answer] | Callable[[Request], Answer]"
 
 
-def tool_call(name: str, arguments: Mapping[str, Any] | None = None, call_id: str | None = None) -> dict[str, Any]:
+def tool_call(
+    name: str, arguments: Mapping[str, Any] | None = None, call_id: str | None = None
+) -> dict[str, Any]:
     """An answer by which the model asks for a tool.
 
     Args:
@@ -50,7 +52,12 @@ def tool_call(name: str, arguments: Mapping[str, Any] | None = None, call_id: st
         arguments: by name.
         call_id: of the call; default: made of the name.
     """
-    part = {"type": "tool_call", "id": call_id or f"call_{name}", "name": name, "arguments": dict(arguments or {})}
+    part = {
+        "type": "tool_call",
+        "id": call_id or f"call_{name}",
+        "name": name,
+        "arguments": dict(arguments or {}),
+    }
     return {"role": "assistant", "parts": [part]}
 
 
