@@ -15,7 +15,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from spanreel.cli import collecting, comparing, deciding, doctor, executing, files, reading, schemas, trying
+from spanreel.cli import (
+    ci,
+    collecting,
+    comparing,
+    deciding,
+    doctor,
+    executing,
+    files,
+    reading,
+    schemas,
+    trying,
+)
 from spanreel.cli.overrides import Stepped
 from spanreel.cli.terminal import note
 from spanreel.exceptions import Signal, SpanreelError
@@ -39,6 +50,7 @@ COMMANDS = (
     ("approve", deciding.approve, "Approve what a run waits for."),
     ("reject", deciding.reject, "Reject what a run waits for."),
     ("resume", deciding.resume, "Go on with a paused, crashed or killed run."),
+    ("ci", ci.ci, "Replay recordings against the code as it is."),
     ("diff", comparing.diff, "Compare two runs."),
     ("tail", reading.tail, "Follow the spans as they arrive."),
     ("import", files.import_, "Read spans from files."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from spanreel.exceptions import SpanreelError
 from spanreel.location import resolve_store
 from spanreel.replay.files import file_of, pick, read, runs_of
+from spanreel.replay.located import located
 from spanreel.replay.recording import Recording
 from spanreel.wire import attributes as names
 
@@ -107,7 +108,7 @@ def _from_file(path: Path, name: str | None, whole_process: bool | None, faithfu
     spans = read(path)
     runs = runs_of(spans)
     run = pick(runs, name, str(path))
-    root = _root(run, spans)
+    root = located(_root(run, spans), path)
     others = [one for one in _of_process(run, runs, spans) if one != run.run_id]
     whole = _as_process(root, whole_process, alone=not others)
     also = others if whole else ()
