@@ -73,7 +73,7 @@ class Executor:
         self.books = Books()
         self.root: RootFacts | None = root_facts(recording, self.policy, segment)
         self._router = Router(self.policy, self.books)
-        self._decisions = decisions or {}
+        self._decisions: Decisions = decisions or recording.decisions
         self._lock = threading.RLock()
         self._asked = 0
         self._numbers: dict[tuple[str, bytes], int] = {}
