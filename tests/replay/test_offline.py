@@ -66,7 +66,7 @@ if __name__ == "__main__":
     shop("hello", times=3)
 """
 CALLING = (
-    "import shop\nshop.shop('hello', times=3)\nprint('the caller', __name__, file=__import__('sys').stderr)"
+    "import shop\nshop.shop('hello', times=3)\nprint('the caller', __name__)"
 )
 OWN = "import spanreel\nspanreel.instrument()\n"
 
