@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from spanreel.replay.suite import CaseResult, SuiteSummary
 
 
-
 def ci(
     targets: Annotated[
         list[str] | None,
@@ -48,9 +47,7 @@ def ci(
             show_default=False,
         ),
     ] = None,
-    jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="How many at a time.")
-    ] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="How many at a time.")] = 1,
     timeout: Annotated[
         float | None, typer.Option(min=0, help="End each after this many seconds.", show_default=False)
     ] = None,
@@ -110,7 +107,12 @@ def _progress(files: int) -> Generator[Callable[[CaseResult, int], None]]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=out, transient=True) as bar:
         task = bar.add_task("replaying", total=files)
 

@@ -31,7 +31,10 @@ SUFFIX: Final = ".otlp.jsonl"
 _SKIPPED: Final = frozenset({"node_modules", "venv", "site-packages", "__pycache__"})
 _LONGEST: Final = 4000  # characters of a program's last words
 _MARKERS: Final = {
-    "github": ("GITHUB_ACTIONS", ("GITHUB_RUN_ID", "GITHUB_SHA", "GITHUB_REF", "GITHUB_WORKFLOW", "GITHUB_JOB")),
+    "github": (
+        "GITHUB_ACTIONS",
+        ("GITHUB_RUN_ID", "GITHUB_SHA", "GITHUB_REF", "GITHUB_WORKFLOW", "GITHUB_JOB"),
+    ),
     "gitlab": ("GITLAB_CI", ("CI_PIPELINE_ID", "CI_COMMIT_SHA", "CI_COMMIT_REF_NAME", "CI_JOB_NAME")),
     "circleci": ("CIRCLECI", ("CIRCLE_BUILD_NUM", "CIRCLE_SHA1", "CIRCLE_BRANCH", "CIRCLE_JOB")),
     "azure": ("TF_BUILD", ("BUILD_BUILDID", "BUILD_SOURCEVERSION", "BUILD_SOURCEBRANCH")),
@@ -235,7 +238,9 @@ def _result(
 ) -> CaseResult:
     began = time.monotonic()
     known = {"name": case.name, "run_id": case.run_id, "agent_name": case.agent_name}
-    with tempfile.TemporaryDirectory(prefix="spanreel-ci-") as folder:  # what is replayed here nobody looks at
+    with tempfile.TemporaryDirectory(
+        prefix="spanreel-ci-"
+    ) as folder:  # what is replayed here nobody looks at
         try:
             outcome = replay_run(
                 Path(folder, "spans.db"), case.run, command, policy=policy, timeout=timeout, echo="capture"
@@ -267,7 +272,9 @@ def _told(outcome: Outcome) -> dict[str, object]:
         said["problem"] = verdict.denied[0]
     elif verdict.error is not None and not verdict.error.recorded:
         message = f": {verdict.error.message}" if verdict.error.message else ""
-        said["problem"] = f"the program ended with {verdict.error.type}{message}, which is not in the recording"
+        said["problem"] = (
+            f"the program ended with {verdict.error.type}{message}, which is not in the recording"
+        )
     return said
 
 

@@ -59,8 +59,7 @@ def markdown(found: SuiteSummary) -> str:
     lines = [
         "## spanreel: recordings",
         "",
-        f"{counts.passed} of {counts.total} passed, {counts.diverged} diverged, {counts.errors} could not be judged "
-        f"({_seconds(found.duration)} s)",
+        f"{counts.passed} of {counts.total} passed, {counts.diverged} diverged, {counts.errors} failed otherwise, in {_seconds(found.duration)} s",
         "",
         "| | recording | verdict | recorded | time |",
         "|---|---|---|---:|---:|",
@@ -72,7 +71,9 @@ def markdown(found: SuiteSummary) -> str:
         for one in ordered
     ]
     for one in [one for one in ordered if one.result != "passed"][:_SHOWN]:
-        words = one.first_divergence or "\n".join(part for part in (one.problem, one.remedy, one.output) if part)
+        words = one.first_divergence or "\n".join(
+            part for part in (one.problem, one.remedy, one.output) if part
+        )
         lines += ["", f"<details><summary>{_html(one.name)}: {_html(_headline(one))}</summary>", ""]
         lines += [_fenced(clean(words)), "", "</details>"]
     return "\n".join(lines) + "\n"

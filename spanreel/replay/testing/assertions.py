@@ -111,7 +111,9 @@ def assert_same_behaviour(a: Run, b: Run, ignore: Collection[str] = ()) -> Repla
     lines = ["the runs do not do the same"]
     if first is not None:
         steps = " and ".join(
-            f"step {number} of {which}" for number, which in ((first.a_step, "a"), (first.b_step, "b")) if number
+            f"step {number} of {which}"
+            for number, which in ((first.a_step, "a"), (first.b_step, "b"))
+            if number
         )
         lines.append(f"  first at {steps} ({first.name}): {first.what}")
         if first.path:

@@ -66,7 +66,7 @@ def spanreel_config() -> dict[str, Any]:
 
 @pytest.fixture
 def spanreel_recording(request: pytest.FixtureRequest, _spanreel: Playing | None) -> Playing:
-    """This test's recording: `.path`, `.mode`, `.replay` (what ran), `.verdict` and `.execution` of a replay."""
+    """The test's recording: `.path`, `.mode`, `.replay` (what ran), `.verdict` and `.execution` of a replay."""
     assert _spanreel is not None, f"{request.node.nodeid} has no recording"
     return _spanreel
 
@@ -159,10 +159,9 @@ def _options(item: Any, config: Any) -> Options:
 
     said = [dict(config), *(_of_mark(mark) for mark in reversed(list(item.iter_markers(MARK))))]
     asked = item.config.getoption("spanreel_clock")
-    options = merged(
+    return merged(
         [{"clock": item.config.getini("spanreel_clock")}, *said, *([{"clock": asked}] if asked else [])]
     )
-    return options
 
 
 def _of_mark(mark: pytest.Mark) -> dict[str, Any]:

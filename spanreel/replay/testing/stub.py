@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from opentelemetry import context as otel_context
 
@@ -42,7 +42,9 @@ Answer: TypeAlias = "str | Mapping[str, Any]"
 Answers: TypeAlias = "Answer | Iterable[Answer] | Callable[[Request], Answer]"
 
 
-def tool_call(name: str, arguments: Mapping[str, Any] | None = None, call_id: str | None = None) -> dict[str, Any]:
+def tool_call(
+    name: str, arguments: Mapping[str, Any] | None = None, call_id: str | None = None
+) -> dict[str, Any]:
     """An answer by which the model asks for a tool.
 
     Args:
@@ -50,7 +52,12 @@ def tool_call(name: str, arguments: Mapping[str, Any] | None = None, call_id: st
         arguments: by name.
         call_id: of the call; default: made of the name.
     """
-    part = {"type": "tool_call", "id": call_id or f"call_{name}", "name": name, "arguments": dict(arguments or {})}
+    part = {
+        "type": "tool_call",
+        "id": call_id or f"call_{name}",
+        "name": name,
+        "arguments": dict(arguments or {}),
+    }
     return {"role": "assistant", "parts": [part]}
 
 
@@ -71,7 +78,7 @@ class Stub:
         if callable(answers):
             self._function = answers
         elif isinstance(answers, (str, Mapping)):
-            self._always = answers
+            self._always = cast("Answer", answers)
         else:
             self._queue.extend(answers)
 
@@ -181,6 +188,7 @@ class _Stubbing:
     """Model calls are the stub's; all else is asked of whoever was asked before."""
 
     def __init__(self, stub: Stub, inner: Responder) -> None:
+        self.root = inner.root
         self._stub = stub
         self._inner = inner
 
