@@ -150,8 +150,10 @@ def _begun(item: Any, config: Any) -> Playing:
         playing = Playing(test, options, mode(wanted))
         playing.begin()
     except SpanreelError as error:
-        pytest.fail(f"spanreel: {error.args[0]}\n  → {error.remedy}", pytrace=False)
-    return playing
+        words = f"spanreel: {error.args[0]}\n  → {error.remedy}"
+    else:
+        return playing
+    pytest.fail(words, pytrace=False)
 
 
 def _options(item: Any, config: Any) -> Options:
