@@ -264,7 +264,7 @@ def _fail(item: Any, words: str, error: BaseException | None) -> NoReturn:
         words += f"\nthe test itself ended with {type(error).__name__}: {error}"
     if getattr(item, "_excinfo", None):
         item._excinfo = None
-    raise pytest.fail.Exception(words, pytrace=False) from error
+    raise pytest.fail.Exception(words, pytrace=False) from None
 
 
 def _again(item: Any, mode: str) -> str:
