@@ -24,7 +24,7 @@ MODELS = {
     "runs": "spanreel.replay.timeline:RunList",
     "diff": "spanreel.replay.compare:ReplayComparison",
     "grade": "spanreel.replay.grade:Grade",
-    "resent": "spanreel.replay.resend:Resent",
+    "resent": "spanreel.replay.resent:Resent",
     "samples": "spanreel.replay.samples:Sampled",
     "verdict": "spanreel.replay.verdict:Verdict",
     "divergence": "spanreel.replay.divergence:DivergenceReport",
@@ -32,6 +32,7 @@ MODELS = {
     "timeline": "spanreel.cli.objects:Timeline",
     "tail": "spanreel.cli.objects:TailedSpan",
     "import": "spanreel.cli.objects:Imported",
+    "decision": "spanreel.cli.objects:DecisionMade",
     "doctor": "spanreel.cli.objects:Diagnosis",
     "version": "spanreel.cli.objects:Versions",
 }

@@ -103,7 +103,7 @@ def distance(one: Said, other: Said) -> float:
     words = 1 - similarity(*sorted((one.text, other.text)))
     if not one.calls and not other.calls:
         return words
-    return CALLS_WEIGH * _calls_apart(one.calls, other.calls) + (1 - CALLS_WEIGH) * words
+    return CALLS_WEIGH * calls_apart(one.calls, other.calls) + (1 - CALLS_WEIGH) * words
 
 
 def spread(old: Sequence[Said], new: Sequence[Said], alpha: float = ALPHA, seed: int = SEED) -> Spread:
@@ -212,7 +212,7 @@ def _share(apart: _Apart, splits: Sequence[Sequence[int]], observed: float, know
     return (as_far + known) / (len(splits) + known)
 
 
-def _calls_apart(one: Sequence[tuple[str, Any]], other: Sequence[tuple[str, Any]]) -> float:
+def calls_apart(one: Sequence[tuple[str, Any]], other: Sequence[tuple[str, Any]]) -> float:
     """The share of what the calls say that is not said on both sides: names, each argument, each call as a whole."""
     mine, theirs = Counter(_sayings(one)), Counter(_sayings(other))
     return 1 - 2 * (mine & theirs).total() / (mine.total() + theirs.total())
