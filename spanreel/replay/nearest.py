@@ -130,24 +130,22 @@ def _equal(was: Sequence[int], now: Sequence[int]) -> int:
 def _near(effect: ModelEffect, recorded: Any, asked: Any, was: Sequence[int], now: Sequence[int]) -> Near:
     start = common_start(was, now)
     longest = max(len(was), len(now))
+    found = message_difference(recorded, asked)
+    path = found[0] if found else None
     if start == longest:
-        found = first_difference(recorded, asked)
-        score = SAME_MESSAGES if found else 1.0
-        return Near(effect, score, None, found[0] if found else None, recorded, asked)
+        return Near(effect, SAME_MESSAGES if found else 1.0, None, path, recorded, asked)
     old, new = identity.history(recorded), identity.history(asked)
     end = common_start(was[start + 1 :][::-1], now[start + 1 :][::-1])
     score = (start + similarity(text_of(old, start), text_of(new, start)) + end) / longest
-    return Near(effect, round(score, 3), start, _path(recorded, asked, start), recorded, asked)
+    return Near(effect, round(score, 3), start, path, recorded, asked)
 
 
-def _path(recorded: Any, asked: Any, message: int) -> str:
-    """Where the first difference lies within that message, seen from the body."""
+def message_difference(recorded: Any, asked: Any) -> tuple[str, Any, Any] | None:
+    """The first difference of two forms as JSON path, recorded, asked: in the messages if they differ, else elsewhere."""
     old, new = identity.history(recorded), identity.history(asked)
     key = history_key(asked) or history_key(recorded)
-    if message >= len(old) or message >= len(new):
-        return f"$.{key}[{message}]"
-    found = first_difference(old[message], new[message])
-    return f"$.{key}[{message}]{found[0][1:] if found else ''}"
+    found = first_difference(old, new)
+    return (f"$.{key}{found[0][1:]}", *found[1:]) if found else first_difference(recorded, asked)
 
 
 def _streams(form: Any) -> bool:

@@ -101,6 +101,7 @@ class Recording:
     run_id: the run that was asked for. redacted: secrets were blanked in it, so what is compared must be blanked too.
     errors: the exceptions that ended its runs, by type, and the process, as ``exit code 3``.
     warnings: what could not be taken in, in words.
+    name: what means it in a command; empty: its run_id does. command: what followed the interpreter's name, if known.
     """
 
     run_id: str
@@ -109,6 +110,8 @@ class Recording:
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     agent_name: str = ""
+    name: str = ""
+    command: tuple[str, ...] = ()
 
     @classmethod
     def from_spans(
@@ -150,7 +153,9 @@ class Recording:
         effects = tuple(_placed(index, effect) for index, (_, effect) in enumerate(found))
         redacted = any(span.attributes.get(names.REDACTED) for span in by_id.values())
         errors = tuple(error for one in chosen for error in _errors(one, by_id))
-        return cls(run.run_id, effects, redacted, errors, warnings, run.agent_name)
+        command = by_id[run.trace_id, run.root.span_id].attributes.get(names.PROCESS_ARGS)
+        said = tuple(map(str, command)) if isinstance(command, (list, tuple)) else ()
+        return cls(run.run_id, effects, redacted, errors, warnings, run.agent_name, command=said)
 
     @property
     def overlapped(self) -> bool:

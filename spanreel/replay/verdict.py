@@ -118,7 +118,7 @@ def judge(
     stopped = bool(divergences or denied or (ended and not ended.recorded))
     first = divergences[0] if divergences else None
     if first is None and left and not stopped:
-        first = about(left[0], "unconsumed", recording.run_id, run_id=run_id)
+        first = about(left[0], "unconsumed", recording.run_id, run_id=run_id, recording=recording)
     return Verdict(
         run_id=run_id,
         source_run_id=recording.run_id,
