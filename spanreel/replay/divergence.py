@@ -65,8 +65,7 @@ class Nearest(Frozen):
     """The recorded call that is most like it.
 
     Attributes:
-        score: 0 to 1: the share of the messages that are equal, at the beginning and at the end, the first different one
-            counting as far as it is alike.
+        score: 0 to 1: the share of the messages that are equal, the first different one counting as far as it is alike.
         path: JSON path of the first difference.
         recorded, asked: the values there.
         message: number of the first different message, from 0; None if the messages are equal, or it is a tool call.
