@@ -85,8 +85,9 @@ def first_divergence(
         pair = _answered_otherwise(pairs[:place], here, there) or pair
     if pair.a is None or pair.b is None or not pair.changes:
         return _one_sided(pair)
-    path, one, other = pair.changes[0]
     differs, words = _said(pair.a, pair.b, pair.changes)
+    failed = [change for change in pair.changes if change[0].endswith(".error")] if differs == "error" else []
+    path, one, other = (failed or pair.changes)[0]
     return FirstDivergence(
         a_step=pair.a.number,
         b_step=pair.b.number,
