@@ -198,6 +198,11 @@ def next_commands(source_run_id: str, run_id: str | None = None) -> list[str]:
     ]
 
 
+def title(request: ModelRequest | ToolRequest) -> str:
+    """A call as people name it."""
+    return _asked(request).title
+
+
 def _headline(step: int, title: str, kind: str) -> str:
     return f"step {step}: {title} {_HEADLINES[kind]}"
 

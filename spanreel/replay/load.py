@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from spanreel.replay.compare import ReplayComparison
+    from spanreel.replay.grade import Grade
     from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
 
@@ -38,6 +39,24 @@ def load(run: str = "last", store: str | os.PathLike[str] | None = None) -> Repl
     with open_reader(resolve_store(store)) as reader:
         found = reader.resolve(run)
         return build(found, reader.spans(found.trace_id), price)
+
+
+def graded(run: str = "last", store: str | os.PathLike[str] | None = None) -> tuple[Replay, Grade]:
+    """A run out of a store, and which replay it allows.
+
+    Raises:
+        UnknownRun, AmbiguousRun, StoreError: as `load`.
+    """
+    from spanreel.collector.store import open_reader
+    from spanreel.replay.grade import grade
+
+    with open_reader(resolve_store(store)) as reader:
+        found = reader.resolve(run)
+        spans = reader.spans(found.trace_id)
+    judged = grade(found, spans)
+    lacking = list(dict.fromkeys(missing.attribute for missing in judged.missing))
+    told = {"grade": judged.grade, "grade_missing": lacking}
+    return build(found, spans, price).model_copy(update=told), judged
 
 
 def summaries(store: str | os.PathLike[str] | None = None, limit: int | None = None) -> list[RunSummary]:
@@ -99,7 +118,7 @@ def summary(run: Run) -> RunSummary:
         model_calls=run.model_calls,
         tool_calls=run.tool_calls,
         error=run.error,
-        source_run_id=run.root.source_run_id,
+        source_run_id=run.source_run_id,
         warnings=[f"capture incomplete: {reason}" for reason in run.incomplete],
     )
 
