@@ -92,10 +92,10 @@ def resend(
     overrides, budget = _targeted(overrides or Overrides(), target_dialect), budget or Budget()
     source = source_of(run, store)
     ready, not_sent = prepared(source, step, overrides)
+    check(source, overrides, ready)
     stopped: str | None = None
     calls: list[ResentCall] = []
     with asking(source, overrides, budget, store) as under_way:
-        check(under_way, overrides, ready)
         router = under_way.router(overrides)
         for one in ready:
             try:
@@ -184,14 +184,13 @@ def asking(
     return Asking(source.run.run_id, link, source.run.agent_name or "resend", facts, budget, store)
 
 
-def check(under_way: Asking, overrides: Overrides, ready: Sequence[Asked]) -> None:
+def check(source: Source, overrides: Overrides, ready: Sequence[Asked]) -> None:
     """Make every request once without sending it, so that what cannot be made is said before anything is sent.
 
     Raises:
         SpanreelError: an override cannot be applied, there is no key, or the target cannot express a request.
     """
-    trial = Asking(under_way.root.attributes[names.SOURCE_RUN_ID], under_way.root.links[0], "", {}, Budget())
-    router = trial.router(overrides)
+    router = asking(source, overrides, Budget(), None).router(overrides)
     for one in ready:
         router.out(one.request, one.call.number)
 
