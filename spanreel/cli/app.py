@@ -15,7 +15,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from spanreel.cli import collecting, comparing, doctor, executing, files, reading, schemas, trying
+from spanreel.cli import (
+    ci,
+    collecting,
+    comparing,
+    deciding,
+    doctor,
+    executing,
+    files,
+    reading,
+    schemas,
+    trying,
+)
 from spanreel.cli.overrides import Stepped
 from spanreel.cli.terminal import note
 from spanreel.exceptions import Signal, SpanreelError
@@ -36,6 +47,10 @@ COMMANDS = (
     ("timeline", reading.timeline, "Show one run in time."),
     ("replay", executing.replay, "Run a recorded agent again, offline."),
     ("fork", executing.fork, "Go another way from a step on."),
+    ("approve", deciding.approve, "Approve what a run waits for."),
+    ("reject", deciding.reject, "Reject what a run waits for."),
+    ("resume", deciding.resume, "Go on with a paused, crashed or killed run."),
+    ("ci", ci.ci, "Replay recordings against the code as it is."),
     ("diff", comparing.diff, "Compare two runs."),
     ("tail", reading.tail, "Follow the spans as they arrive."),
     ("import", files.import_, "Read spans from files."),

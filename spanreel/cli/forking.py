@@ -36,7 +36,7 @@ def check(run: str, store: Path | None, policy: Policy) -> None:
     found = _of(run, store)
     last = max((step.number or 0 for step in found.steps), default=0)
     for number in sorted(numbers):
-        if number > last:
+        if number > last + (number == policy.at):  # a fork after the last step goes on from it
             raise Usage(
                 f"run {run} has no step {number}; its last one is step {last}", f"spanreel show {run}"
             )

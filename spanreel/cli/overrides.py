@@ -165,6 +165,15 @@ def text_of(said: str, option: str) -> str:
         raise Usage(f"{option}: {said[1:]} cannot be read ({why})", "name a file of text after @") from None
 
 
+def value_of(said: str, option: str) -> Any:
+    """A value: JSON if it is that, else text; ``@FILE``: of that file.
+
+    Raises:
+        Usage: the file cannot be read.
+    """
+    return _value(said, option, plain=False)
+
+
 def _value(said: str, option: str, *, plain: bool) -> Any:
     """JSON if it is that, else text. plain: where text is expected, so that only quoted text, lists and null are JSON."""
     text = text_of(said, option)

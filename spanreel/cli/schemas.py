@@ -28,9 +28,11 @@ MODELS = {
     "samples": "spanreel.replay.samples:Sampled",
     "verdict": "spanreel.replay.verdict:Verdict",
     "divergence": "spanreel.replay.divergence:DivergenceReport",
+    "ci": "spanreel.replay.suite:SuiteSummary",
     "timeline": "spanreel.cli.objects:Timeline",
     "tail": "spanreel.cli.objects:TailedSpan",
     "import": "spanreel.cli.objects:Imported",
+    "decision": "spanreel.cli.objects:DecisionMade",
     "doctor": "spanreel.cli.objects:Diagnosis",
     "version": "spanreel.cli.objects:Versions",
 }

@@ -135,7 +135,8 @@ def begin(
             else:
                 given = told.run_id if told and not continuing.active else None
                 span.run_id = given or alias or f"{span.trace_id:032x}"
-                span.links += [Link(*ids) for ids in (told.links if told else ())]
+                links = told.links if told and not continuing.active else ()
+                span.links += [Link(*ids) for ids in links]
             inside = otel_context.set_value(RUN_KEY, span.run_id, inside)
             inside = threads.in_new_run(otel_context.set_value(ROOT_KEY, span, inside))
             latest_root = span
@@ -187,8 +188,9 @@ def _told(told: RootFacts | None, resumed: continuing.Origin | None) -> dict[str
     said = dict(told.attributes) if told else {}
     if resumed is not None:
         said |= {names.RUN_SEGMENT: resumed.segment, names.SOURCE_RUN_ID: resumed.run_id}
-    elif continuing.active and names.RUN_SEGMENT in said:
-        del said[names.RUN_SEGMENT], said[names.SOURCE_RUN_ID]
+    elif continuing.active:
+        for name in (names.RUN_SEGMENT, names.SOURCE_RUN_ID):
+            said.pop(name, None)
     return said
 
 

@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 from spanreel.exceptions import ApprovalPending, DecisionNeeded, NotReplayable, Signal, SpanreelError
 from spanreel.location import resolve_store
-from spanreel.replay import commands
+from spanreel.replay import commands, contract
 from spanreel.replay.policy import Policy
 from spanreel.wire import attributes as names
 
@@ -99,14 +100,25 @@ def replay_run(
     from spanreel.replay.stored import stored
 
     policy = policy or Policy()
-    found = stored(run, store, whole_process=True if command else None, faithful=policy.faithful)
+    found = stored(
+        run,
+        store,
+        whole_process=True if command else None,
+        faithful=policy.faithful,
+        resume=policy.resume,
+    )
+    if policy.resume and not policy.allow_drift:
+        contract.check_entry(found.root, command)
     plan = Plan(found.name, str(resolve_store(store)), policy.as_dict(), found.whole_process, segment)
     plan, program, folder = _planned(plan, found, command)
     plan = replace(plan, inputs=inputs or plan.inputs)
     with tempfile.TemporaryDirectory(prefix="spanreel-replay-") as shared:  # only this user can read it
         _write(Path(shared, _PLAN), asdict(plan))
         line = [program.interpreter, *program.options, "-m", "spanreel.replay.child", shared]
-        code, output = _ran(line, folder, os.environ | {"SPANREEL_STORE": plan.store}, timeout, echo)
+        environment, started_ns = os.environ | {"SPANREEL_STORE": plan.store}, time.time_ns()
+        code, output = _ran(
+            line, folder, environment, timeout, echo, lambda pid: _ended_late(plan, pid, started_ns, timeout)
+        )
         return _outcome(Path(shared, _VERDICT), code, timeout, output)
 
 
@@ -182,7 +194,12 @@ def _folder(found: Stored, again: str) -> str | None:
 
 
 def _ran(
-    line: Sequence[str], folder: str | None, environment: dict[str, str], timeout: float | None, echo: Echo
+    line: Sequence[str],
+    folder: str | None,
+    environment: dict[str, str],
+    timeout: float | None,
+    echo: Echo,
+    killed: Callable[[int], object] = int,
 ) -> tuple[int, tuple[str | None, str | None]]:
     pipe = subprocess.PIPE if echo == "capture" else None
     stdout: int | IO[str] | None = sys.stderr if echo == "stderr" else pipe
@@ -193,7 +210,15 @@ def _ran(
         except subprocess.TimeoutExpired:
             child.kill()
             output = child.communicate()
+            killed(child.pid)
     return child.returncode, output
+
+
+def _ended_late(plan: Plan, pid: int, started_ns: int, timeout: float | None) -> None:
+    """What a killed process left open has an end: nobody works on it any more."""
+    from spanreel.replay.ending import end_open_runs
+
+    end_open_runs(Path(plan.store), pid, started_ns, f"ended after {timeout:g} s: it took too long")
 
 
 @contextmanager
@@ -241,7 +266,7 @@ def _write(file: Path, value: dict[str, Any]) -> None:
 
 def main(shared: str) -> None:
     """Do what the plan says; the verdict is written at the very end of this process."""
-    from spanreel.instrument import launch
+    from spanreel.instrument import continuing, launch
     from spanreel.replay.execution import Execution
     from spanreel.replay.stored import stored
 
@@ -250,9 +275,23 @@ def main(shared: str) -> None:
     policy = Policy.from_dict(plan.policy)
     verdict = Path(shared, _VERDICT)
     try:
-        found = stored(plan.run, plan.store, whole_process=plan.whole_process, faithful=policy.faithful)
+        found = stored(
+            plan.run,
+            plan.store,
+            whole_process=plan.whole_process,
+            faithful=policy.faithful,
+            resume=policy.resume,
+        )
         launch.record(plan.store)
-        execution = Execution(found.recording, policy, store=plan.store, own_run=False, segment=plan.segment)
+        continuing.install(found.origins)
+        execution = Execution(
+            found.recording,
+            policy,
+            store=plan.store,
+            own_run=False,
+            decisions=found.decisions,
+            segment=plan.segment,
+        )
         _run(execution, plan, verdict)
     except SpanreelError as error:
         _write(verdict, {"problem": str(error.args[0]), "remedy": error.remedy})

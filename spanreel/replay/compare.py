@@ -90,7 +90,7 @@ class ReplayComparison(Frozen):
         return run.run_id
 
     def _repr_html_(self) -> str:
-        from spanreel.replay.report.html import comparison_html
+        from spanreel.replay.report.comparison import comparison_html
 
         return comparison_html(self)
 

@@ -1,6 +1,7 @@
 """LOUD: is the code what was recorded? The entry point is read from its file, before anything of it is run.
 
-What is compared is the agent's own function, or the program's file, and each tool's function: not what they import.
+What is compared is the agent's own function, or the program's file: not what they import. Tools are compared when they are
+called (`resuming.check_contract`).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,6 @@ from spanreel.replay import commands
 from spanreel.wire import attributes as names
 
 if TYPE_CHECKING:
-    from spanreel.instrument.responder import ToolRequest
-    from spanreel.replay.recording import Effect
     from spanreel.wire.spans import Span
 
 REMEDY = "go on all the same with --allow-drift"
@@ -45,26 +44,6 @@ def check_entry(root: Span, command: Sequence[str] | None = None) -> None:
         now, what = _function(root), f"the agent {root.attributes.get(names.CODE_FUNCTION, '')}"
     if now is not None and now != recorded:
         raise ContractChanged(f"{what} is not what was recorded: {changed(str(recorded), now)}", REMEDY)
-
-
-def check_tool(effects: Iterable[Effect], request: ToolRequest) -> None:
-    """See that a tool is what the recording's calls of it were made with.
-
-    Raises:
-        ContractChanged: it is not; says what changed.
-    """
-    if request.contract is None:
-        return
-    recorded = {
-        found
-        for effect in effects
-        if (found := getattr(effect, "contract", None)) and getattr(effect, "name", None) == request.name
-    }
-    if recorded and request.contract not in recorded:
-        raise ContractChanged(
-            f"the tool {request.name} is not what was recorded: {changed(min(recorded), request.contract)}",
-            REMEDY,
-        )
 
 
 def changed(before: str, now: str) -> str:

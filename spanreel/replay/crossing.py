@@ -7,14 +7,14 @@ headers and nowhere else.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.exceptions import EffectDenied, SpanreelError
 from spanreel.instrument.responder import ModelAnswer, ModelRequest, ModelRoute
 from spanreel.replay import overrides, stubs
-from spanreel.wire import recognise
+from spanreel.wire import recognise, rendering
 from spanreel.wire.lenient import mapping, parse
 
 if TYPE_CHECKING:
@@ -91,33 +91,46 @@ def headers_of(dialect: str, key: str) -> tuple[tuple[str, str], ...]:
     return (("content-type", "application/json"), (place.header, place.prefix + key), *place.also)
 
 
-def with_messages(dialect: str, body: bytes, messages: Messages) -> bytes:
+def with_messages(request: ModelRequest, body: bytes, messages: Messages) -> bytes:
     """The body with the messages that a function makes of those it has, in GenAI's form.
 
     Raises:
         SpanreelError: the dialect cannot express what it gave.
     """
-    from spanreel.wire import rendering
-
-    neutral = rendering.neutral_request(dialect, mapping(parse(body)))
-    changed = neutral.with_messages(messages(list(neutral.messages)))
-    made = rendering.request(dialect, changed, changed.model or "")
+    neutral = _neutral(request, body)
+    changed = replace(neutral, messages=tuple(messages(list(neutral.messages))))
+    made = rendering.request(request.dialect, changed, neutral.model or "")
     return overrides.encoded({**mapping(parse(body)), **made.body})
 
 
 def route(
-    request: ModelRequest, body: bytes, dialect: str, model: str, ended: Callable[[Exchange], None]
+    request: ModelRequest,
+    body: bytes,
+    dialect: str,
+    model: str,
+    *,
+    drop: Collection[str],
+    ended: Callable[[Exchange], None],
 ) -> ModelRoute:
     """The call in another dialect, with the way back to the one that the SDK reads.
+
+    Args:
+        request: as the SDK made it.
+        body: what is asked, in the SDK's dialect.
+        dialect: to send in.
+        model: as its provider names it.
+        drop: features to leave out that the dialect cannot express.
+        ended: told when the call is over.
 
     Raises:
         SpanreelError: no key, or something that the other dialect cannot express, by name.
     """
-    from spanreel.wire import rendering
-
     base, key = key_of(dialect)
-    neutral = rendering.neutral_request(request.dialect, mapping(parse(body)))
-    made = rendering.request(dialect, neutral.unstreamed(), model)
+    neutral = _neutral(request, body)
+    whole = replace(
+        neutral, parameters={name: value for name, value in neutral.parameters.items() if name != "stream"}
+    )
+    made = rendering.request(dialect, whole, model, drop=drop)
     sent = overrides.encoded(made.body)
 
     def given(status: int, headers: tuple[tuple[str, str], ...], reply: bytes) -> ModelAnswer:
@@ -128,7 +141,13 @@ def route(
                 f"the answer of {dialect} cannot be given to {request.dialect}: {error}", dialect
             ) from error
 
-    return ModelRoute(dialect, base + made.path, headers_of(dialect, key), sent, given, ended)
+    path = made.path.removeprefix("/v1") if dialect.startswith("openai.") else made.path
+    return ModelRoute(dialect, base + path, headers_of(dialect, key), sent, given, ended)
+
+
+def _neutral(request: ModelRequest, body: bytes) -> rendering.NeutralRequest:
+    model = recognise.request_model(body, request.url)
+    return rendering.neutral_request(request.dialect, mapping(parse(body)), model=model)
 
 
 def _place(dialect: str) -> Target:

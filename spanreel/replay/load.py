@@ -15,7 +15,7 @@ from spanreel.wire.steps import MODEL_KINDS
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from spanreel.replay.compare import ReplayComparison
     from spanreel.replay.grade import Grade
@@ -156,15 +156,23 @@ def diff(
     a: Replay | str | os.PathLike[str],
     b: Replay | str | os.PathLike[str],
     store: str | os.PathLike[str] | None = None,
+    ignoring: Collection[str] = (),
 ) -> ReplayComparison:
     """What changed from a to b; each is a Replay, a run's name, a file, or `file#run`.
 
+    Args:
+        a: the one side.
+        b: the other; differences are b − a.
+        store: where runs that are named are; default: the project's.
+        ignoring: tools, JSON paths and figures to leave out, see `compare.compare`.
+
     Raises:
+        ValueError: something in `ignoring` begins like a JSON path and is none.
         UnknownRun, AmbiguousRun, BadInput, StoreError: as `load` and `from_file`.
     """
     from spanreel.replay.compare import compare
 
-    return compare(_replay(a, store), _replay(b, store))
+    return compare(_replay(a, store), _replay(b, store), ignoring)
 
 
 def _replay(named: Replay | str | os.PathLike[str], store: str | os.PathLike[str] | None) -> Replay:

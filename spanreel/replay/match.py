@@ -25,11 +25,12 @@ from spanreel.instrument.responder import ModelRequest, ToolRequest
 from spanreel.replay.nearest import THRESHOLD, Nearness, message_of
 from spanreel.replay.recording import Answer, Effect, ModelEffect, Recording, ToolEffect
 from spanreel.replay.toolcalls import ToolCalls, first_in_lane, likeliest
+from spanreel.replay.wording import common_start
 from spanreel.wire import identity, recognise
+from spanreel.wire.bodies import Body, BodyReader
 from spanreel.wire.content import canonical_json
 from spanreel.wire.differences import first_difference
 from spanreel.wire.identity import Tier
-from spanreel.wire.lenient import parse
 
 MATCH: Final[dict[str, tuple[Tier, ...]]] = {
     "strict": (identity.EXACT,),
@@ -150,6 +151,7 @@ class Matcher:
         self.tiers = MATCH[match]
         self.neighbours = match == "explore"
         self.nearest = Nearness(self.tiers[-1])
+        self._reader = BodyReader()
         self._redact = redact if recording.redacted else None
         self._models = [one for one in recording.effects if isinstance(one, ModelEffect)]
         self._tools = [one for one in recording.effects if isinstance(one, ToolEffect)]
@@ -182,15 +184,15 @@ class Matcher:
         alike: Sequence[ModelEffect] = self._same_bytes.get((request.dialect, path, body), ())
         best = first_in_lane(_free(alike, consumed, attempt), request.lane)
         if best is not None and best.lane == request.lane:
-            return self._serve(best, self.tiers[0].name, body, consumed)
+            return self._serve(best, self.tiers[0].name, None, consumed)
         fitting: list[ModelEffect] = []
-        keys = identity.each(request.dialect, path, body, self.tiers)
-        for tier, key in zip(self.tiers, keys, strict=True):
-            alike = self._index(tier).get(key, ())
+        asked = self._reader.read(body)
+        for tier in self.tiers:
+            alike = self._index(tier).get(tier.key(request.dialect, path, asked), ())
             free = _free(alike, consumed, attempt)
-            best = first_in_lane(self._likeliest(free, body, tier, consumed), request.lane)
+            best = first_in_lane(self._likeliest(free, asked, tier, consumed), request.lane)
             if best is not None:
-                return self._serve(best, tier.name, body, consumed)
+                return self._serve(best, tier.name, asked, consumed)
             fitting += alike
         near = self._neighbour(request.dialect, body, consumed, attempt) if self.neighbours else None
         return near or self._miss(fitting, self._models, consumed)
@@ -218,33 +220,34 @@ class Matcher:
         return Hit(best, found.tier, None, drift, found.score)
 
     def _likeliest(
-        self, free: Sequence[ModelEffect], body: bytes, tier: Tier, consumed: Consumed
+        self, free: Sequence[ModelEffect], asked: Body, tier: Tier, consumed: Consumed
     ) -> Sequence[ModelEffect]:
         """Of calls that are the same in a tier, those that have most in common of what the tier leaves out."""
         if len(free) < 2 or tier is identity.EXACT:
             return free
-        asked = identity.taken(body, tier)
         elsewhere = {
             one
             for effect in self._models
             if effect.index in consumed.verbatim
             for one in self._left_out(effect, tier)
         }
-        return likeliest([(effect, self._left_out(effect, tier)) for effect in free], asked, elsewhere)
+        return likeliest(
+            [(effect, self._left_out(effect, tier)) for effect in free], tier.taken(asked), elsewhere
+        )
 
     def _left_out(self, effect: ModelEffect, tier: Tier) -> tuple[str, ...]:
         key = (effect.index, tier.name)
         if key not in self._taken:
-            self._taken[key] = identity.taken(effect.body, tier)
+            self._taken[key] = tier.taken(self._reader.read(effect.body))
         return self._taken[key]
 
-    def _serve(self, effect: ModelEffect, tier: str, body: bytes, consumed: Consumed) -> Hit:
+    def _serve(self, effect: ModelEffect, tier: str, asked: Body | None, consumed: Consumed) -> Hit:
         answer = _next_answer(effect, consumed)
         drift = None
-        if tier == "exact":
+        if tier == "exact" or asked is None:
             consumed.verbatim.add(effect.index)
         else:
-            path = _first_path(effect.body, body)
+            path = _first_path(self._reader.read(effect.body), asked)
             drift = Drift(tier, effect.number, effect.span_id, path, message=message_of(path))
         if answer.redacted:
             drift = Drift(tier, effect.number, effect.span_id, None, "a secret in the answer was blanked")
@@ -265,7 +268,7 @@ class Matcher:
         if tier.name not in self._keys:
             index: dict[str, list[ModelEffect]] = defaultdict(list)
             for effect in self._models:
-                key = identity.identities(effect.dialect, effect.path, effect.body, (tier,))[0]
+                key = tier.key(effect.dialect, effect.path, self._reader.read(effect.body))
                 index[key].append(effect)
             self._keys[tier.name] = index
         return self._keys[tier.name]
@@ -309,6 +312,13 @@ def attempt_of(headers: Iterable[tuple[str, str]]) -> int | None:
     return None
 
 
-def _first_path(recorded: bytes, asked: bytes) -> str | None:
-    found = first_difference(parse(recorded), parse(asked))
+def _first_path(recorded: Body, asked: Body) -> str | None:
+    """The first difference: in the messages, if there is one, else in the rest."""
+    was, now = recorded.messages, asked.messages
+    start = common_start(was, now)
+    if recorded.key and recorded.key == asked.key and start < max(len(was), len(now)):
+        place = f"$.{recorded.key}[{start}]"
+        found = first_difference(was[start], now[start]) if start < min(len(was), len(now)) else None
+        return place + found[0][1:] if found else place
+    found = first_difference(recorded.fields, asked.fields)
     return found[0] if found else None

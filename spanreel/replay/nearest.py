@@ -16,6 +16,7 @@ from typing import Any, Final
 from spanreel.replay.recording import ModelEffect
 from spanreel.replay.wording import common_start, similarity
 from spanreel.wire import identity
+from spanreel.wire.bodies import history_key
 from spanreel.wire.content import canonical_json
 from spanreel.wire.differences import first_difference
 from spanreel.wire.identity import Tier
@@ -142,7 +143,7 @@ def _near(effect: ModelEffect, recorded: Any, asked: Any, was: Sequence[int], no
 def _path(recorded: Any, asked: Any, message: int) -> str:
     """Where the first difference lies within that message, seen from the body."""
     old, new = identity.history(recorded), identity.history(asked)
-    key = identity.history_key(asked) or identity.history_key(recorded)
+    key = history_key(asked) or history_key(recorded)
     if message >= len(old) or message >= len(new):
         return f"$.{key}[{message}]"
     found = first_difference(old[message], new[message])

@@ -126,6 +126,7 @@ class Recording:
         *,
         also: Collection[str] = (),
         faithful: bool = False,
+        may_be_empty: bool = False,
     ) -> Recording:
         """The recording of a run, from its spans.
 
@@ -134,6 +135,7 @@ class Recording:
             run_id: the run; default: the only one, or the last.
             also: ids of other runs whose effects belong to it, such as those of the same process.
             faithful: keep failed attempts that the SDK retried by itself.
+            may_be_empty: a run that has made no call yet will do.
 
         Raises:
             NotReplayable: naming what the spans lack.
@@ -149,7 +151,7 @@ class Recording:
         _check_level(run, by_id[run.trace_id, run.root.span_id])
         found = [effect for one in chosen for effect in _Reading(one, by_id, faithful).effects()]
         warnings = tuple(warning for one in chosen for warning in _lacking(one, by_id))
-        if not found:
+        if not found and not (may_be_empty and not any(one.steps for one in chosen)):
             raise NotReplayable(
                 f"run {run.run_id} cannot be replayed: {_why_nothing(run, by_id)}",
                 f"`spanreel show {run.run_id}` shows it",

@@ -73,7 +73,7 @@ class Router:
             body = overrides.encoded(_object(said.requests[step], step))
         target, model = crossing.target(request, parameters.get("model"))
         if said.messages is not None:
-            body = crossing.with_messages(request.dialect, body, said.messages)
+            body = crossing.with_messages(request, body, said.messages)
         if target == request.dialect:
             if parameters:
                 asked = {**parameters, "model": model} if "model" in parameters else parameters
@@ -84,7 +84,8 @@ class Router:
         if rest:
             url, changed = overrides.applied(request.dialect, url, _object(parse(body), step), rest)
             body = overrides.encoded(changed)
-        return crossing.route(request, body, target, str(model), self._ended)
+        drop = {name for name, value in parameters.items() if value is None}
+        return crossing.route(request, body, target, str(model), drop=drop, ended=self._ended)
 
     def _afford(self, what: str) -> None:
         budget, books = self._policy.budget, self._books

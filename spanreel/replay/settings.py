@@ -14,7 +14,7 @@ from typing import Any, Final
 from spanreel.exceptions import SpanreelError
 from spanreel.replay.policy import Budget, Overrides, Policy, budget_of, policy_of
 
-EVERYWHERE: Final = "from its first call on"
+EVERYWHERE: Final = "from the first call on"
 
 
 def policy_for(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from spanreel.exceptions import SpanreelError
 from spanreel.location import resolve_store
 from spanreel.replay.files import file_of, pick, read, runs_of
+from spanreel.replay.located import located
 from spanreel.replay.recording import Recording
 from spanreel.wire import attributes as names
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spanreel.collector.store import Reader
+    from spanreel.instrument.continuing import Origin
+    from spanreel.instrument.responder import Decision
     from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
 
@@ -26,6 +29,7 @@ class Stored:
     """A recording, the run it is of, the run's root span, and whether the recording is of its whole process.
 
     name: what means the same recording from any folder, whatever has been recorded since.
+    decisions, origins: of a run that is to be resumed: what was decided about its gates, and which roots go on.
     """
 
     recording: Recording
@@ -33,6 +37,8 @@ class Stored:
     root: Span
     whole_process: bool
     name: str
+    decisions: Mapping[str, Sequence[Decision]] = field(default_factory=dict[str, "Sequence[Decision]"])
+    origins: tuple[Origin, ...] = ()
 
 
 def stored(
@@ -41,6 +47,7 @@ def stored(
     *,
     whole_process: bool | None = None,
     faithful: bool = False,
+    resume: bool = False,
 ) -> Stored:
     """The recording of a run.
 
@@ -50,18 +57,37 @@ def stored(
         whole_process: take in every run that the same process recorded, as running its command again makes them all;
             default: where the run is to be run again as a process, see `_as_process`.
         faithful: keep failed attempts that the SDK retried by itself.
+        resume: take in what happened in every segment, and what was decided, so that the run can go on.
 
     Raises:
         UnknownRun, AmbiguousRun, StoreError, BadInput: there is no such run, store or file.
         NotReplayable: naming what the recording lacks.
     """
     path, name = file_of(run)
+    if path is not None and resume:
+        raise SpanreelError("a run is resumed in a store", f"spanreel import {path}, then name the run")
     if path is not None:
         return _from_file(path, name, whole_process, faithful)
     from spanreel.collector.store import open_reader
 
     with open_reader(resolve_store(store)) as reader:
+        if resume:
+            return _to_resume(reader, str(run), whole_process, faithful)
         return _from_reader(reader, str(run), whole_process, faithful)
+
+
+def _to_resume(reader: Reader, name: str, whole_process: bool | None, faithful: bool) -> Stored:
+    from spanreel.replay import continued
+
+    run = reader.resolve(name)
+    found = continued.family(reader, run, whole_process=True)
+    root = continued.entry(found, run.run_id)
+    whole = _as_process(root, whole_process, alone=len(found.runs) == 1)
+    if not whole:
+        found = continued.family(reader, run, whole_process=False)
+    recording = continued.recording(found, run.run_id, faithful=faithful)
+    decisions, origins = continued.decided(found), continued.origins(found)
+    return Stored(recording, run, root, whole, run.run_id, decisions, origins)
 
 
 def _from_reader(reader: Reader, name: str, whole_process: bool | None, faithful: bool) -> Stored:
@@ -85,7 +111,7 @@ def _from_file(path: Path, name: str | None, whole_process: bool | None, faithfu
     spans = read(path)
     runs = runs_of(spans)
     run = pick(runs, name, str(path))
-    root = _root(run, spans)
+    root = located(_root(run, spans), path)
     others = [one for one in _of_process(run, runs, spans) if one != run.run_id]
     whole = _as_process(root, whole_process, alone=not others)
     also = others if whole else ()
@@ -123,8 +149,7 @@ def _of_process(run: Run, runs: Iterable[Run], spans: Sequence[Span]) -> list[st
     return [
         other.run_id
         for other in runs
-        if (other.trace_id, other.root.span_id) in roots
-        and other.root.source_run_id == run.root.source_run_id
+        if (other.trace_id, other.root.span_id) in roots and other.source_run_id == run.source_run_id
     ]
 
 

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from spanreel.exceptions import SpanreelError
 from spanreel.instrument.responder import ModelAnswer, ModelRequest
-from spanreel.wire import recognise
+from spanreel.wire import recognise, rendering
 from spanreel.wire.lenient import mapping, parse
 from spanreel.wire.messages import message, text
-from spanreel.wire.usage import Usage
 
 PLACEHOLDER: Final = object()
 """Stands for an answer that only has the form which the request asks for."""
@@ -33,8 +32,6 @@ def model(request: ModelRequest, response: Any) -> ModelAnswer:
     Raises:
         SpanreelError: the response is none of these, or the dialect cannot express it.
     """
-    from spanreel.wire import rendering
-
     said: dict[str, Any]
     if isinstance(response, Mapping) and "body" in response:
         status = response.get("status", 200)
@@ -50,15 +47,11 @@ def model(request: ModelRequest, response: Any) -> ModelAnswer:
             "a model step is answered by a text, a GenAI message, or {'body': ...} of its dialect",
             "see docs/replay.md",
         )
-    calls = any(part.get("type") == "tool_call" for part in said["parts"])
     body = rendering.answer(
         request.dialect,
         said,
-        model=recognise.request_model(request.body, request.url) or "stub",
+        model=recognise.request_model(request.body, request.url),
         response_id="stub",
-        finish_reason=said.get("finish_reason") or ("tool_call" if calls else "stop"),
-        usage=Usage(),
-        created=0,
     )
     return _answer(request, body, 200, "stub")
 
@@ -76,28 +69,27 @@ def rendered(request: ModelRequest, dialect: str, sent: bytes, status: int, repl
     Raises:
         SpanreelError: the request's dialect cannot express it.
     """
-    from spanreel.wire import rendering
-
-    if status >= 400:
-        kind, said = rendering.neutral_error(dialect, status, reply)
-        return _answer(request, rendering.error(request.dialect, status, kind, said), status, "live")
+    failed = rendering.failure(dialect, status, reply)
+    if failed is not None:
+        status = status if status >= 400 else 500  # an error within a stream that began well
+        return _answer(request, rendering.error(request.dialect, status, *failed), status, "live")
     found = rendering.neutral_answer(dialect, mapping(parse(sent)), status, reply)
     body = rendering.answer(
         request.dialect,
         found.message,
-        model=found.model or "",
-        response_id=found.response_id or "",
+        model=found.model,
+        response_id=found.response_id,
         finish_reason=found.finish_reason,
         usage=found.usage,
-        created=0,
     )
     return _answer(request, body, status, "live")
 
 
 def _answer(request: ModelRequest, body: dict[str, Any], status: int, source: str) -> ModelAnswer:
-    from spanreel.wire import rendering
-
-    if status < 400 and rendering.streams(request.dialect, request.url, mapping(parse(request.body))):
-        return ModelAnswer(status, _STREAM, rendering.answer_stream(request.dialect, body), source=source)
+    asked = mapping(parse(request.body))
+    if status < 400 and (asked.get("stream") or "streamGenerateContent" in request.url):
+        counts = bool(mapping(asked.get("stream_options")).get("include_usage"))
+        events = rendering.answer_stream(request.dialect, body, include_usage=counts)
+        return ModelAnswer(status, _STREAM, events, source=source)
     chunk = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     return ModelAnswer(status, _WHOLE, (chunk,), source=source)

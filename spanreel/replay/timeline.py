@@ -194,6 +194,31 @@ class Note(Frozen):
     span_id: str | None = None
 
 
+class ReplayApproval(Frozen):
+    """A gate that the run came to (`spanreel.await_approval`); `occurrence` counts those of one id, from 1."""
+
+    id: str
+    occurrence: int = 1
+    status: Literal["pending", "approved", "rejected"]
+    summary: str | None = None
+    details: Any = None
+    actor: Any = None
+    reason: str | None = None
+    requested_at: str | None = None
+    decided_at: str | None = None
+    span_id: str | None = None
+
+
+class ReplaySegment(Frozen):
+    """One execution of a run that was resumed; the run shows the steps of the last one, which holds them all."""
+
+    number: int
+    trace_id: str
+    status: Status
+    started_at: str | None = None
+    ended_at: str | None = None
+
+
 class Replay(Again, Frozen):
     """One run, rebuilt from its spans.
 
@@ -231,6 +256,8 @@ class Replay(Again, Frozen):
     knowledge_retrievals: list[KnowledgeRetrieval] = Field(default_factory=list[KnowledgeRetrieval])
     memory_recalls: list[MemoryRecall] = Field(default_factory=list[MemoryRecall])
     notes: list[Note] = Field(default_factory=list[Note])
+    approvals: list[ReplayApproval] = Field(default_factory=list[ReplayApproval])
+    segments: list[ReplaySegment] = Field(default_factory=list[ReplaySegment])
     outcome: dict[str, Any] = Field(default_factory=dict[str, Any])
     tags: dict[str, Any] = Field(default_factory=dict[str, Any])
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])

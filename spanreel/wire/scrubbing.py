@@ -68,6 +68,10 @@ class Scrubber:
     taken: list[str] = field(default_factory=list[str])
     _names: dict[str, str] = field(default_factory=dict[str, str])
 
+    def copy(self) -> Scrubber:
+        """One that goes on from here by itself."""
+        return Scrubber(list(self.taken), dict(self._names))
+
     def text(self, text: str) -> str:
         """The text with placeholders."""
         return _PATTERN.sub(self._placeholder, text)

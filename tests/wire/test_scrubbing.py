@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanreel.wire.identity import SCRUBBED, identities, scrubbed_arguments, taken
+from spanreel.wire.bodies import whole
+from spanreel.wire.identity import SCRUBBED, identities, scrubbed_arguments
 from spanreel.wire.scrubbing import Scrubber
 
 
@@ -82,7 +83,7 @@ def test_a_request_is_scrubbed_after_its_ids():
     keys = [identities("openai.chat", "/p", each) for each in (one, other)]
     assert [a == b for a, b in zip(*keys, strict=True)] == [False, False, True]
     assert keys[0][2].startswith("c")
-    left, right = taken(one, SCRUBBED), taken(other, SCRUBBED)
+    left, right = (SCRUBBED.taken(whole(each)) for each in (one, other))
     assert [pair for pair in zip(left, right, strict=True) if len(set(pair)) == 2] == [
         ("call_1", "call_2"),
         ("2026-11-22 10:00:00", "2026-11-23 11:00:00"),

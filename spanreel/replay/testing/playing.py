@@ -92,13 +92,11 @@ class Playing:
             SpanreelError: the recording cannot be read, or does not fit its options.
         """
         with ExitStack() as outer, ExitStack() as inner:
-            if self.action == "outer":
-                self._begin_within(inner)
-            else:
-                self._instrument(outer)
-                self._began_ns = time.time_ns()
-                (self._begin_recording if self.action == "record" else self._begin_replay)(inner)
-                self.context = otel_context.get_current()
+            self._instrument(outer)
+            self._began_ns = time.time_ns()
+            begin = {"outer": self._begin_within, "record": self._begin_recording}.get(self.action, self._begin_replay)  # fmt: skip
+            begin(inner)
+            self.context = otel_context.get_current()
             self._inner, self._outer = inner.pop_all(), outer.pop_all()
 
     def end(self, error: BaseException | None) -> None:
@@ -109,9 +107,6 @@ class Playing:
         """
         outer, self._outer = self._outer, ExitStack()
         with outer:
-            if self.action == "outer":
-                self._inner.close()
-                return
             self._judged(error)
             self._ran = self._gathered()
             if error is None or self.options.record_on_exception:
@@ -141,17 +136,21 @@ class Playing:
 
     def _begin_within(self, stack: ExitStack) -> None:
         """Another execution answers; what the test says about comparing and the clock holds in it too."""
+        self._begin_run(stack)
         if not self.missing:
             recording = self._read()
             self._answering(stack)
             if self.options.clock == "recorded":
                 stack.enter_context(clock.recorded_clock(recording))
 
-    def _begin_recording(self, stack: ExitStack) -> None:
+    def _begin_run(self, stack: ExitStack) -> None:
         token = otel_context.attach(otel_context.Context())  # a trace of its own
         stack.callback(otel_context.detach, token)
         run = stack.enter_context(runs.run(self._named.title.partition(" ")[2]))
         self._root = run._invocation
+
+    def _begin_recording(self, stack: ExitStack) -> None:
+        self._begin_run(stack)
         if self.options.clock == "recorded" and self._root is not None:
             self._seed = secrets.token_hex(8)
             stack.enter_context(clock.recording_clock(self._seed, self._root.span.start_ns))

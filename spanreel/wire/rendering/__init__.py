@@ -8,12 +8,14 @@ Values in, values out: no clock, no chance, nothing sent.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanreel.exceptions import BadInput
 from spanreel.wire import messages
+from spanreel.wire.content import canonical_json
 from spanreel.wire.rendering import anthropic_messages, gemini, openai_chat, openai_responses, schemas, words
 from spanreel.wire.rendering.neutral import (
     HARMLESS,
@@ -133,13 +135,19 @@ def answer(
         said = finish_reason or message.get("finish_reason") or ("tool_call" if calls else "stop")
         reason = messages.FINISH.get(said, said)
         answered = NeutralAnswer(
-            message, reason, usage or Usage(), model or "unknown", response_id or "resp_0"
+            message, reason, usage or Usage(), model or "unknown", response_id or _made_up(message, created)
         )
         return renderer.answer(answered, created)
     except (TypeError, KeyError, ValueError, AttributeError, RecursionError) as problem:
         raise BadInput(
             f"this is no message that {target} can say ({problem})", "give a GenAI message"
         ) from problem
+
+
+def _made_up(message: Message, created: int) -> str:
+    """An id for an answer that has none: the same for the same answer at the same time."""
+    text = f"{created} {canonical_json(message)}"
+    return "resp_" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def answer_stream(target: str, body: Mapping[str, Any], *, include_usage: bool = False) -> tuple[bytes, ...]:
@@ -191,7 +199,9 @@ def stub_answer(dialect: str, request_body: Mapping[str, Any]) -> Message:
         if tools:
             arguments = schemas.least(tools[0].get("parameters") or {})
             call = messages.tool_call(
-                "call_stub", tools[0].get("name"), arguments if isinstance(arguments, dict) else {}
+                f"call_stub_{len(neutral.messages)}",
+                tools[0].get("name"),
+                arguments if isinstance(arguments, dict) else {},
             )
             return messages.message("assistant", [call], "tool_calls")
     form = neutral.parameters.get("response_format") or {}

@@ -207,7 +207,7 @@ def answer(answered: NeutralAnswer, created: int) -> dict[str, Any]:
     if answered.finish_reason not in _STOP:
         raise NotExpressible(f"finish_reason.{answered.finish_reason}", NAME)
     blocks: list[dict[str, Any]] = []
-    for part in conversation.with_ids([answered.message])[0]["parts"]:
+    for part in conversation.answered_parts(answered.message, answered.response_id):
         kind = part["type"]
         if kind in ("text", "refusal"):
             blocks.append({"type": "text", "text": part["content"], "citations": None})
@@ -231,6 +231,12 @@ def answer(answered: NeutralAnswer, created: int) -> dict[str, Any]:
             raise NotExpressible(f"answer.{kind}", NAME)
     usage = answered.usage
     read, written = usage.cache_read or 0, usage.cache_write or 0
+    thoughts = None if usage.reasoning is None else {"thinking_tokens": usage.reasoning}
+    counts = {
+        "cache_read_input_tokens": usage.cache_read,
+        "cache_creation_input_tokens": usage.cache_write,
+        "output_tokens_details": thoughts,
+    }
     return {
         "id": answered.response_id,
         "type": "message",
@@ -242,13 +248,7 @@ def answer(answered: NeutralAnswer, created: int) -> dict[str, Any]:
         "usage": {
             "input_tokens": max((usage.input or 0) - read - written, 0),
             "output_tokens": usage.output or 0,
-            "cache_read_input_tokens": read,
-            "cache_creation_input_tokens": written,
-            **(
-                {"output_tokens_details": {"thinking_tokens": usage.reasoning}}
-                if usage.reasoning is not None
-                else {}
-            ),
+            **{key: count for key, count in counts.items() if count is not None},
         },
     }
 

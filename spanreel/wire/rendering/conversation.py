@@ -143,10 +143,10 @@ def _inner(dialect: str, blocks: list[Any]) -> list[Part]:
     return list(found[0]["parts"])
 
 
-def with_ids(messages: list[Message]) -> list[Message]:
+def with_ids(messages: list[Message], prefix: str = "call") -> list[Message]:
     """The conversation with an id on every tool call and on the result that belongs to it.
 
-    A call that has none is given one by its place; a result that has none belongs to the oldest call without a result,
+    A call that has none is given one by its place, after the prefix; a result that has none belongs to the oldest call without a result,
     of the same name where the result says one.
     """
     made: list[Message] = []
@@ -157,7 +157,7 @@ def with_ids(messages: list[Message]) -> list[Message]:
         for part in message["parts"]:
             if part["type"] == "tool_call":
                 count += 1
-                identity = part.get("id") or f"call_{count}"
+                identity = part.get("id") or f"{prefix}_{count}"
                 waiting.append((identity, part.get("name", "")))
                 parts.append({**part, "id": identity})
             elif part["type"] == "tool_call_response":
@@ -179,6 +179,11 @@ def _answered(waiting: list[tuple[str, str]], part: Part, count: int) -> str:
         return identity or f"call_{count}"
     waiting.remove(fitting[0])
     return fitting[0][0]
+
+
+def answered_parts(message: Message, response_id: str | None) -> list[Part]:
+    """The parts of an answer; a call without an id is given one that no other answer's calls have."""
+    return with_ids([message], f"call_{response_id}")[0]["parts"]
 
 
 def names_of_calls(messages: list[Message]) -> dict[str, str]:

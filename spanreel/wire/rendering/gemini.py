@@ -135,7 +135,7 @@ def _contents(neutral: NeutralRequest, rendering: Rendering) -> list[dict[str, A
             rendering.refuse("history.system", "instructions come first there")
             continue
         parts = [block for part in message["parts"] if (block := _part(part, named, rendering)) is not None]
-        wire = "model" if role == "assistant" else "user"
+        wire = {"assistant": "model", "tool": "user"}.get(role, role if rendering.native else "user")
         if wire == "model" and not rendering.native and _CHECKS_SIGNATURES.match(rendering.model):
             _sign(parts)
         if turns and turns[-1]["role"] == wire and (last == "tool" or not rendering.native):
@@ -270,11 +270,11 @@ def stream(body: dict[str, Any]) -> tuple[bytes, ...]:
     chunks: list[dict[str, Any]] = []
     for candidate in objects(body.get("candidates")):
         content = mapping(candidate.get("content"))
-        parts = objects(content.get("parts")) or [{"text": ""}]
+        parts = [[part] for part in objects(content.get("parts"))] or [[]]
         for at, part in enumerate(parts):
             last = at == len(parts) - 1
             end = {"finishReason": candidate.get("finishReason")} if last else {}
-            one = {"content": {**content, "parts": [part]}, **end, "index": candidate.get("index", 0)}
+            one = {"content": {**content, "parts": part}, **end, "index": candidate.get("index", 0)}
             chunks.append({"candidates": [one], **(counts if last else {}), **rest})
     return tuple(words.sse(chunk).replace(b"\n\n", b"\r\n\r\n") for chunk in chunks)
 

@@ -42,7 +42,11 @@ class NotExpressible(SpanreelError):
 
     def __init__(self, feature: str, target: str, why: str = "") -> None:
         said = f"{target} cannot express {feature}" + (f" ({why})" if why else "")
-        super().__init__(said, f"--set {feature}=null leaves it out")
+        of_answer = feature.startswith(("answer.", "finish_reason."))
+        super().__init__(
+            said,
+            "ask a model of the agent's own dialect" if of_answer else f"--set {feature}=null leaves it out",
+        )
         self.feature = feature
         self.target = target
 

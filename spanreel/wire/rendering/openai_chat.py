@@ -187,7 +187,7 @@ def _result(part: Part, rendering: Rendering) -> dict[str, Any]:
     """A tool's result; chat takes words only."""
     made: dict[str, Any] = {
         "role": "tool",
-        "tool_call_id": words.identity(str(part.get("id") or ""), _ID_LENGTH),
+        "tool_call_id": words.identity(str(part.get("id") or ""), _ID_LENGTH, any_signs=True),
     }
     if rendering.native:
         made["tool_call_id"] = part.get("id") or ""
@@ -208,7 +208,7 @@ def _result(part: Part, rendering: Rendering) -> dict[str, Any]:
 def _call(part: Part, custom: set[Any], rendering: Rendering) -> dict[str, Any]:
     name, value = part.get("name", ""), part.get("arguments")
     identity = str(part.get("id") or "")
-    identity = identity if rendering.native else words.identity(identity, _ID_LENGTH)
+    identity = identity if rendering.native else words.identity(identity, _ID_LENGTH, any_signs=True)
     rest = words.extras(part, frozenset(), rendering)
     if name in custom and isinstance(value, str):
         return {"id": identity, "type": "custom", "custom": {"name": name, "input": value}, **rest}
@@ -231,8 +231,7 @@ def answer(answered: NeutralAnswer, created: int) -> dict[str, Any]:
     thoughts = [part["content"] for part in parts if part["type"] == "reasoning" and part["content"]]
     calls = [
         _call(part, set(), rendering)
-        for message in conversation.with_ids([{"role": "assistant", "parts": parts}])
-        for part in message["parts"]
+        for part in conversation.answered_parts(answered.message, answered.response_id)
         if part["type"] == "tool_call"
     ]
     said: dict[str, Any] = {
@@ -260,13 +259,12 @@ def answer(answered: NeutralAnswer, created: int) -> dict[str, Any]:
 def _usage(answered: NeutralAnswer) -> dict[str, Any]:
     usage = answered.usage
     given, made = usage.input or 0, usage.output or 0
-    return {
-        "prompt_tokens": given,
-        "completion_tokens": made,
-        "total_tokens": given + made,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read or 0},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
-    }
+    counts: dict[str, Any] = {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}
+    if usage.cache_read is not None:
+        counts["prompt_tokens_details"] = {"cached_tokens": usage.cache_read}
+    if usage.reasoning is not None:
+        counts["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return counts
 
 
 def stream(body: dict[str, Any], *, include_usage: bool = False) -> tuple[bytes, ...]:
@@ -280,10 +278,10 @@ def stream(body: dict[str, Any], *, include_usage: bool = False) -> tuple[bytes,
     events: list[bytes] = []
     for choice in objects(body.get("choices")):
         said, index = mapping(choice.get("message")), choice.get("index", 0)
-        for delta in _deltas(said):
-            events.append(
-                _chunk(head, {"index": index, "delta": delta, "logprobs": None, "finish_reason": None})
-            )
+        events += [
+            _chunk(head, {"index": index, "delta": delta, "logprobs": None, "finish_reason": None})
+            for delta in _deltas(said)
+        ]
         events.append(
             _chunk(
                 head,

@@ -25,6 +25,7 @@ _PLAIN: Final = {
     "max_tokens": "max_output_tokens", "verbosity": "text.verbosity", "reasoning": "", "tool_choice": "", "response_format": "",
 }  # fmt: skip
 _TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ID_LENGTH: Final = 64
 
 
 def request(neutral: NeutralRequest, rendering: Rendering) -> tuple[str, dict[str, Any]]:
@@ -173,7 +174,7 @@ def _result(part: Part, custom: set[Any], rendering: Rendering) -> dict[str, Any
 
 def _id(part: Part, rendering: Rendering) -> str:
     identity = str(part.get("id") or "")
-    return identity if rendering.native else words.identity(identity)
+    return identity if rendering.native else words.identity(identity, _ID_LENGTH, any_signs=True)
 
 
 def answer(answered: NeutralAnswer, created: int) -> dict[str, Any]:
@@ -216,9 +217,8 @@ def answer(answered: NeutralAnswer, created: int) -> dict[str, Any]:
 
 
 def _output(answered: NeutralAnswer, status: str) -> list[dict[str, Any]]:
-    message = conversation.with_ids([answered.message])[0]
     items: list[dict[str, Any]] = []
-    for part in message["parts"]:
+    for part in conversation.answered_parts(answered.message, answered.response_id):
         identity = f"{answered.response_id}_{len(items)}"
         kind = part["type"]
         if kind in ("text", "refusal"):
@@ -238,7 +238,7 @@ def _output(answered: NeutralAnswer, status: str) -> list[dict[str, Any]]:
             text = value if isinstance(value, str) else words.json_text({} if value is None else value)
             items.append(
                 {"id": f"fc_{identity}", "type": "function_call", "status": "completed",
-                 "call_id": words.identity(part["id"]), "name": part["name"], "arguments": text}
+                 "call_id": words.identity(part["id"], _ID_LENGTH, any_signs=True), "name": part["name"], "arguments": text}
             )  # fmt: skip
         elif kind in ("reasoning", "redacted_thinking"):
             items.append(_reasoning(part, f"rs_{identity}"))

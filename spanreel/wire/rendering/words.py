@@ -27,9 +27,9 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def identity(wanted: str, limit: int = 64) -> str:
-    """A tool call's id that every provider takes: as it is, or, where it has other signs or is too long, a hash of it."""
-    if _ID.fullmatch(wanted) and len(wanted) <= limit:
+def identity(wanted: str, limit: int, *, any_signs: bool = False) -> str:
+    """A tool call's id as a provider takes it: as it is, or, where it has other signs or is too long, a hash of it."""
+    if (any_signs or _ID.fullmatch(wanted)) and len(wanted) <= limit:
         return wanted
     return "call_" + hashlib.blake2b(wanted.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
