@@ -1,4 +1,4 @@
-"""A provider on loopback that speaks OpenAI's and Anthropic's protocols, and answers as a test says."""
+"""A provider on loopback that speaks OpenAI's, Anthropic's and Google's protocols, and answers as a test says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATHS = {"/v1/chat/completions": "chat", "/v1/responses": "responses", "/v1/mess
 
 
 class Provider:
-    """Speaks OpenAI's and Anthropic's protocols; `says` makes the answer: text, a list of (tool, arguments), or a status."""
+    """Speaks OpenAI's, Anthropic's and Google's protocols; `says` makes the answer: text, a list of (tool, arguments), or a status."""
 
     def __init__(self) -> None:
         self.asked: list[dict] = []
@@ -46,6 +46,8 @@ class Provider:
             return made, {"error": {"message": f"scripted {made}", "type": "scripted"}}
         calls = made if isinstance(made, list) else []
         text = None if calls else made
+        if path.endswith(":generateContent"):
+            return 200, self._gemini(text, calls)
         return 200, getattr(self, f"_{PATHS[path]}")(len(self.asked), body.get("model"), text, calls)
 
     def _chat(self, number: int, model: str, text: str | None, calls: list) -> dict:
@@ -91,6 +93,15 @@ class Provider:
             "id": f"msg_{number}", "type": "message", "role": "assistant", "model": model, "content": content,
             "stop_reason": "tool_use" if calls else "end_turn", "stop_sequence": None,
             "usage": {"input_tokens": 1000, "output_tokens": 100},
+        }  # fmt: skip
+
+    def _gemini(self, text: str | None, calls: list) -> dict:
+        parts: list[dict] = [{"text": text}] if text is not None else []
+        parts += [{"functionCall": {"name": name, "args": given}} for name, given in calls]
+        return {
+            "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}],
+            "usageMetadata": {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100},
+            "modelVersion": "gemini-2.5-flash", "responseId": "r-1",
         }  # fmt: skip
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -17,7 +17,7 @@ import spanreel
 from spanreel.collector import files
 from spanreel.collector.store import open_reader, open_writer
 from spanreel.exceptions import NotReplayable, SpanreelError, UnknownRun
-from spanreel.replay.load import load
+from spanreel.replay.load import graded, load
 from spanreel.replay.policy import Budget, Overrides
 from spanreel.replay.resend import resend
 
@@ -54,6 +54,7 @@ def test_the_recorded_body_is_sent_again(provider: Provider) -> None:
     )
     again = load(found.run_id)
     assert (again.source_run_id, len(again.steps), again.steps[0].source) == (source, 2, "live")
+    assert graded(found.run_id)[1].line == "semantic (no spanreel.run.entry)"
     assert [step.span_id for step in again.steps] == [one.span_id for one in found.calls]
 
 
@@ -221,6 +222,20 @@ def test_content_goes_to_no_other_party_in_silence(
     assert provider.asked == []
 
 
+def test_a_given_answer_is_refused(provider: Provider) -> None:
+    """There would be nothing to ask."""
+    with pytest.raises(SpanreelError, match="asks nobody"):
+        resend(record(provider, "one"), overrides=Overrides(responses={1: "no"}))
+
+
+def test_a_messages_function_makes_the_history(provider: Provider) -> None:
+    """It is given GenAI messages and gives those that are sent."""
+    source = record(provider, "one")
+    more = {"role": "user", "parts": [{"type": "text", "content": "and be quick"}]}
+    resend(source, overrides=Overrides(messages=lambda messages: [*messages, more]))
+    assert [one["content"] for one in provider.asked[0]["messages"]] == ["one", "and be quick"]
+
+
 def test_an_unknown_run_is_said(store: Path, provider: Provider) -> None:
     """As everywhere."""
     record(provider, "one")
@@ -256,6 +271,7 @@ def test_an_emitter_that_keeps_the_arguments_of_the_sdk_is_asked_with_them(
         ("openinference-langchain-0.1.80.json", "/v1/chat/completions"),
         ("DUPLICATES-anthropic-native-plus-otel-instrumentor.json", "/v1/messages"),
         ("otel-genai-anthropic-1.3b0.json", "/v1/messages"),
+        ("google-adk-2.13.0-v2.json", "/v1beta/models/gemini-2.5-flash:generateContent"),
     ],
 )
 def test_a_run_of_another_emitter_is_asked_from_its_messages(
