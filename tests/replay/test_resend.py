@@ -9,11 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import anthropic
+import jsonschema
 import openai
 import pytest
 from provider import KEY, Provider, record
 
 import spanreel
+from spanreel.cli.app import main
+from spanreel.cli.schemas import json_schema
 from spanreel.collector import files
 from spanreel.collector.store import open_reader, open_writer
 from spanreel.exceptions import NotReplayable, SpanreelError, UnknownRun
@@ -337,3 +340,65 @@ def test_an_anthropic_run_is_asked_again(provider: Provider) -> None:
     spanreel.uninstrument()
     (call,) = resend(run.run_id).calls
     assert (call.verdict, provider.headers[-1]["anthropic-version"]) == ("same", "2023-06-01")
+
+
+def shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str
+) -> tuple[int, str, str]:
+    """`spanreel replay …` in this process: exit code, stdout, stderr."""
+    monkeypatch.setattr("sys.argv", ["spanreel", "replay", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+def test_the_command_line_asks_calls_again(
+    provider: Provider, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`replay --calls`, all of them or one, as text and as JSON that fits its schema; progress goes to stderr."""
+    source = record(provider, "one", "two")
+    code, out, err = shown(capsys, monkeypatch, source, "--calls")
+    assert (code, out.splitlines()[0], err.splitlines()) == (
+        0,
+        "2 of 2 calls answered the same",
+        ["step 1: same", "step 2: same"],
+    )
+    code, out, _ = shown(
+        capsys, monkeypatch, source, "--calls", "--step", "2", "--set", "model=other", "--json"
+    )
+    found = json.loads(out)
+    jsonschema.validate(found, json_schema("resent"))
+    assert (code, [(one["step"], one["verdict"]) for one in found["calls"]]) == (0, [(2, "reworded")])
+    assert provider.asked[-1]["model"] == "other"
+    code, out, _ = shown(capsys, monkeypatch, source, "--calls", "--max-calls", "1")
+    assert (code, "step 2 was not asked" in out) == (1, True)
+
+
+def test_the_command_line_takes_samples(provider: Provider, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`replay --samples K --live`: the word on the first line, and as the exit code."""
+    source = record(provider, "one")
+    code, out, _ = shown(capsys, monkeypatch, source, "--samples", "4", "--live", "--set", "model=other")
+    assert (code, out.splitlines()[0]) == (4, "outside the spread")
+    code, out, _ = shown(
+        capsys, monkeypatch, source, "--samples", "3", "--step", "1", "--set", "model=other", "--json"
+    )
+    assert (code, json.loads(out)["spread"]["verdict"]) == (1, "cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--calls", "--respond", "1=no"], "--respond is for an agent"),
+        (["--samples", "4", "--allow-tool", "pay"], "--allow-tool is for an agent"),
+        (["--samples", "4", "--step", "1", "--step", "2", "--set", "a=1"], "more than one step"),
+    ],
+)
+def test_options_that_contradict_each_other(
+    provider: Provider, capsys, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    """One line, exit code 2, and nothing is sent."""
+    source = record(provider, "one")
+    code, _, err = shown(capsys, monkeypatch, source, *words)
+    assert (code, provider.asked) == (2, [])
+    assert said in err
