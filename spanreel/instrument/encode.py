@@ -46,7 +46,7 @@ def encodable(span: Span) -> Span | None:
 def with_text(span: Span) -> Span:
     """The span with its bodies as the convention wants them: a string where they are UTF-8, else bytes."""
     attributes = dict(span.attributes)
-    for name in (names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY):
+    for name in names.BODIES:
         body = attributes.get(name)
         if isinstance(body, bytes):
             attributes[name] = _textual(body)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from spanreel.instrument.responder import ModelAnswer, ModelRequest
 
 Headers: TypeAlias = "Callable[[], Sequence[tuple[str, str]]]"
 """Gives the pairs when asked: reading them costs more than the call path should pay."""
@@ -18,7 +21,7 @@ class Exchange:
 
     offsets_us: microseconds from the start at which each chunk came. `decode` undoes gzip and the like later;
     None: the chunks are decoded already.
-    source: network, or who served the answer (recorded, stub).
+    asked: what the SDK asked, where an execution sent something else. given: what the SDK got, where that is not what came.
     outcome: complete · closed · dropped · cancelled · error; empty while it is under way.
     """
 
@@ -36,6 +39,8 @@ class Exchange:
     offsets_us: list[int] = field(default_factory=list[int])
     decode: Decoder | None = None
     outcome: str = ""
+    asked: ModelRequest | None = None
+    given: ModelAnswer | None = None
 
     def received(self, chunk: bytes, offset_us: int) -> None:
         """More of the response body passed through on its way to the caller."""

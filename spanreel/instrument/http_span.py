@@ -50,6 +50,20 @@ def attributes(exchange: Exchange) -> dict[str, Any]:
         known.update(_body(exchange, response_headers))
         if exchange.status >= 400:
             known[names.ERROR_TYPE] = str(exchange.status)
+    return {**known, **_changed(exchange)}
+
+
+def _changed(exchange: Exchange) -> dict[str, Any]:
+    """What the SDK itself asked and got, where an execution changed that."""
+    known: dict[str, Any] = {}
+    if exchange.asked is not None:
+        known[names.WIRE_ASKED_DIALECT] = exchange.asked.dialect
+        known[names.WIRE_ASKED_URL] = redaction.clean_url(exchange.asked.url)
+        known[names.WIRE_ASKED_BODY] = exchange.asked.body
+    if exchange.given is not None:
+        known[names.WIRE_GIVEN_STATUS] = exchange.given.status
+        known[names.WIRE_GIVEN_HEADERS] = _pairs(exchange.given.headers)
+        known[names.WIRE_GIVEN_BODY] = b"".join(exchange.given.chunks)
     return known
 
 

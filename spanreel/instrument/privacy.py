@@ -27,11 +27,10 @@ from spanreel.wire.streamed import is_stream
 UNCLEANED = "[not kept: redaction failed]"
 BETWEEN = b'},{"'  # in JSON only between two objects of a list: within a text the quote would be escaped
 KINDS = 32  # addresses whose last clean request body is remembered
-BODIES = (names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY)
 
 BARE = frozenset({
     names.OPEN, names.RUN_ID, names.CAPTURE_LEVEL, names.INCOMPLETE, names.OPERATION, names.EFFECT_SOURCE,
-    names.SOURCE_RUN_ID, names.RUN_ENTRY,
+    names.SOURCE_RUN_ID, names.RUN_ENTRY, names.RUN_SEGMENT, names.APPROVAL_ID, names.APPROVAL_STATUS,
 })  # fmt: skip
 """Kept at every level: what makes the span a part of its run."""
 
@@ -45,9 +44,10 @@ PLAIN = BARE | {
     names.HTTP_METHOD, names.HTTP_STATUS, names.HTTP_RESEND, names.HTTP_REQUEST_SIZE, names.HTTP_RESPONSE_SIZE,
     names.SERVER_ADDRESS, names.SERVER_PORT, names.ERROR_TYPE, names.EXCEPTION_TYPE, names.CODE_FUNCTION,
     names.CODE_LINE, names.PROCESS_PID, names.PROCESS_EXIT, names.VCS_REVISION, names.REQUEST_HASH, names.REDACTED,
-    names.TOOL_SAFETY, names.TOOL_FRAMEWORK, names.TOOL_FIDELITY, names.APPROVAL_ID, names.APPROVAL_STATUS,
+    names.TOOL_SAFETY, names.TOOL_FRAMEWORK, names.TOOL_FIDELITY,
     names.WIRE_DIALECT, names.WIRE_ROLE, names.WIRE_TRANSPORT, names.WIRE_LANE, names.WIRE_OUTCOME,
-    names.WIRE_CHUNK_ENDS, names.WIRE_CHUNK_MICROS, names.REPLAY_TIER, names.REPLAY_SOURCE_SPAN,
+    names.WIRE_CHUNK_ENDS, names.WIRE_CHUNK_MICROS, names.REPLAY_TIER, names.REPLAY_SOURCE_SPAN, names.REPLAY_SCORE,
+    names.WIRE_ASKED_DIALECT, names.WIRE_GIVEN_STATUS, names.FORK_STEP, names.CONTRACT,
     f"{names.NOTE}.kind", f"{names.OUTCOME}success", "openinference.span.kind", "llm.model_name", "llm.provider",
     "gen_ai.system", "tool.name", "traceloop.span.kind", "traceloop.entity.name",
 }  # fmt: skip
@@ -90,7 +90,9 @@ class Privacy:
         counted = _Counted(self._redactor)
         attributes = dict(span.attributes)
         bodies = {
-            key: self._body(counted, span, key, attributes.pop(key)) for key in BODIES if key in attributes
+            key: self._body(counted, span, key, attributes.pop(key))
+            for key in names.BODIES
+            if key in attributes
         }
         attributes = {**counted.value(attributes, {}), **bodies}
         name, message = counted.value(span.name, UNCLEANED), counted.value(span.status_message, UNCLEANED)
@@ -115,7 +117,7 @@ class Privacy:
             for key, value in values.items():
                 if isinstance(value, str):
                     texts.append(value)
-                elif isinstance(value, bytes) and key in BODIES:
+                elif isinstance(value, bytes) and key in names.BODIES:
                     if is_stream(value) and self._redactor.body(value)[1]:
                         return False
                     if key == names.HTTP_REQUEST_BODY:
@@ -145,7 +147,7 @@ class Privacy:
         if self.level == "full":
             return span
         said = {**facts, **attributes, **content, **self._identified(span)}
-        for body in BODIES:
+        for body in names.BODIES:
             said.pop(body, None)
         known = {key: kept for key, value in said.items() if (kept := self._kept(key, value)) is not None}
         message = self._hash(span.status_message) if span.status_message and self.level == "hashes" else ""

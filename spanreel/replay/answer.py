@@ -40,13 +40,15 @@ class Answer:
 def lacks_body(span: Span) -> bool:
     """Whether a response came whole, and its body was not kept."""
     said = span.attributes
+    if names.WIRE_GIVEN_STATUS in said:
+        return False
     came = said.get(names.HTTP_STATUS) and said.get(names.WIRE_OUTCOME, "complete") == "complete"
     return bool(came) and names.HTTP_RESPONSE_BODY not in said and said.get(names.HTTP_RESPONSE_SIZE) != 0
 
 
 def of_span(dialect: str, request: bytes, span: Span) -> Answer:
-    """The answer on an exchange span to a request of these bytes."""
-    said = span.attributes
+    """The answer on an exchange span to a request of these bytes: what the agent was given, if that was another."""
+    said = _as_given(span.attributes)
     status = said.get(names.HTTP_STATUS, 0)
     status = status if isinstance(status, int) else 0
     outcome = str(said.get(names.WIRE_OUTCOME, "complete"))
@@ -65,6 +67,21 @@ def of_span(dialect: str, request: bytes, span: Span) -> Answer:
         whole=outcome in ("complete", "error") or _finished(dialect, request, status, body),
         redacted=REDACTED in body,
     )
+
+
+_GIVEN = {
+    names.HTTP_STATUS: names.WIRE_GIVEN_STATUS,
+    names.WIRE_RESPONSE_HEADERS: names.WIRE_GIVEN_HEADERS,
+    names.HTTP_RESPONSE_BODY: names.WIRE_GIVEN_BODY,
+}
+
+
+def _as_given(said: Attributes) -> Attributes:
+    """Where an answer was rendered for the agent's SDK, that one, in one piece: the marks are of the one that came."""
+    if names.WIRE_GIVEN_STATUS not in said:
+        return said
+    kept = {key: value for key, value in said.items() if key != names.WIRE_CHUNK_ENDS and key not in _GIVEN}
+    return kept | {name: said[given] for name, given in _GIVEN.items() if given in said}
 
 
 def _finished(dialect: str, request: bytes, status: int, body: bytes) -> bool:

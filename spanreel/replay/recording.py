@@ -11,26 +11,35 @@ An effect that happened inside a tool (`within`) is not asked for again when tha
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from spanreel.exceptions import NotReplayable
 from spanreel.replay import answer
 from spanreel.replay.answer import REDACTED, Answer, body_bytes
+from spanreel.replay.gates import decided, gates
 from spanreel.wire import attributes as names
 from spanreel.wire import conventions, recognise
 from spanreel.wire.grouping import Run, group
 from spanreel.wire.spans import Span, Value
 from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS
 
+if TYPE_CHECKING:
+    from spanreel.instrument.responder import Decision
+
 _UNUSABLE = ("hashes", "metadata", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEffect:
-    """One model call. number: its step in its run; index: its place in the recording; within: tool spans around it."""
+    """One model call, as the agent's SDK asked for it and got it, whatever an override sent elsewhere.
+
+    number: its step in its run; index: its place in the recording; within: tool spans around it.
+    start_ns, end_ns: from the first attempt to the end of the last, Unix nanoseconds; end_ns 0: it never ended.
+    """
 
     index: int
     number: int
@@ -44,6 +53,8 @@ class ModelEffect:
     provider: str | None = None
     lane: str = "0"
     within: tuple[str, ...] = ()
+    start_ns: int = 0
+    end_ns: int = 0
 
     @property
     def title(self) -> str:
@@ -58,6 +69,8 @@ class ToolEffect:
     encoded: what the caller got, as the codec's JSON; None where the recording has none.
     fidelity: exact, text or opaque (the value itself could not be kept).
     open: it began and did not come to its end, so nobody knows whether it happened.
+    idempotent: it carries a key by which the other side knows a repetition. contract: of the tool's code.
+    start_ns, end_ns: Unix nanoseconds; end_ns 0: it never ended.
     """
 
     index: int
@@ -74,6 +87,10 @@ class ToolEffect:
     redacted: bool = False
     lane: str = "0"
     within: tuple[str, ...] = ()
+    start_ns: int = 0
+    end_ns: int = 0
+    idempotent: bool = False
+    contract: str | None = None
 
     @property
     def title(self) -> str:
@@ -91,6 +108,9 @@ class Recording:
     run_id: the run that was asked for. redacted: secrets were blanked in it, so what is compared must be blanked too.
     errors: the exceptions that ended its runs, by type, and the process, as ``exit code 3``.
     warnings: what could not be taken in, in words.
+    started_ns: when the run began, Unix nanoseconds; 0: not known. uuid_seed: of the uuid4 values that it drew, if kept.
+    decisions: about its gates, by approval id, in order.
+    name: what means it in a command; empty: its run_id does. command: what followed the interpreter's name, if known.
     """
 
     run_id: str
@@ -99,6 +119,13 @@ class Recording:
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     agent_name: str = ""
+    trace_id: str = ""
+    root_span_id: str = ""
+    started_ns: int = 0
+    uuid_seed: str | None = None
+    decisions: Mapping[str, tuple[Decision, ...]] = field(default_factory=dict[str, "tuple[Decision, ...]"])
+    name: str = ""
+    command: tuple[str, ...] = ()
 
     @classmethod
     def from_spans(
@@ -108,6 +135,7 @@ class Recording:
         *,
         also: Collection[str] = (),
         faithful: bool = False,
+        may_be_empty: bool = False,
     ) -> Recording:
         """The recording of a run, from its spans.
 
@@ -116,6 +144,7 @@ class Recording:
             run_id: the run; default: the only one, or the last.
             also: ids of other runs whose effects belong to it, such as those of the same process.
             faithful: keep failed attempts that the SDK retried by itself.
+            may_be_empty: a run that has made no call yet will do.
 
         Raises:
             NotReplayable: naming what the spans lack.
@@ -131,7 +160,7 @@ class Recording:
         _check_level(run, by_id[run.trace_id, run.root.span_id])
         found = [effect for one in chosen for effect in _Reading(one, by_id, faithful).effects()]
         warnings = tuple(warning for one in chosen for warning in _lacking(one, by_id))
-        if not found:
+        if not found and not (may_be_empty and not any(one.steps for one in chosen)):
             raise NotReplayable(
                 f"run {run.run_id} cannot be replayed: {_why_nothing(run, by_id)}",
                 f"`spanreel show {run.run_id}` shows it",
@@ -140,7 +169,36 @@ class Recording:
         effects = tuple(_placed(index, effect) for index, (_, effect) in enumerate(found))
         redacted = any(span.attributes.get(names.REDACTED) for span in by_id.values())
         errors = tuple(error for one in chosen for error in _errors(one, by_id))
-        return cls(run.run_id, effects, redacted, errors, warnings, run.agent_name)
+        top = by_id[run.trace_id, run.root.span_id].attributes
+        seed, command = top.get(names.RECORDING_SEED), top.get(names.PROCESS_ARGS)
+        return cls(
+            run.run_id,
+            effects,
+            redacted,
+            errors,
+            warnings,
+            run.agent_name,
+            run.trace_id,
+            run.root.span_id,
+            started_ns=run.started_ns,
+            uuid_seed=str(seed) if seed else None,
+            command=tuple(map(str, command)) if isinstance(command, (list, tuple)) else (),
+            decisions=decided(
+                gates([[by_id[one.trace_id, record.span_id] for record in one.records]]) for one in chosen
+            ),
+        )
+
+    @property
+    def overlapped(self) -> bool:
+        """Whether two of its effects ran at the same time; what happened inside a tool counts as that tool."""
+        latest = 0.0
+        for effect in sorted(self.effects, key=lambda one: one.start_ns):
+            if effect.within:
+                continue
+            if effect.start_ns < latest:
+                return True
+            latest = max(latest, effect.end_ns or math.inf)
+        return False
 
     def inside(self, span_id: str) -> Iterator[int]:
         """Places of the effects that happened inside the tool call of this span."""
@@ -171,11 +229,14 @@ class _Reading:
     def _model(self, number: int, attempts: Sequence[Span]) -> ModelEffect:
         first = attempts[0]
         _check_level(self.run, first)
-        body = body_bytes(first.attributes.get(names.HTTP_REQUEST_BODY))
-        if body is None or names.WIRE_REQUEST_BASE in first.attributes:
+        said = first.attributes
+        body = body_bytes(said.get(names.WIRE_ASKED_BODY))
+        if body is None and names.WIRE_REQUEST_BASE not in said:
+            body = body_bytes(said.get(names.HTTP_REQUEST_BODY))
+        if body is None:
             raise _missing(self.run, first, names.HTTP_REQUEST_BODY)
-        dialect = str(first.attributes[names.WIRE_DIALECT])
-        url = str(first.attributes.get(names.URL_FULL, ""))
+        dialect = str(said.get(names.WIRE_ASKED_DIALECT, said[names.WIRE_DIALECT]))
+        url = str(said.get(names.WIRE_ASKED_URL, said.get(names.URL_FULL, "")))
         answers = tuple(self._answer(dialect, body, span) for span in attempts)
         if not self.faithful and _succeeded(answers[-1]):
             answers = answers[-1:]
@@ -190,8 +251,10 @@ class _Reading:
             answers=answers,
             model=recognise.request_model(body, url),
             provider=_provider(dialect, url),
-            lane=str(first.attributes.get(names.WIRE_LANE, "0")),
+            lane=str(said.get(names.WIRE_LANE, "0")),
             within=tuple(self._tools_around(first)),
+            start_ns=first.start_ns,
+            end_ns=attempts[-1].end_ns or 0,
         )
 
     def _answer(self, dialect: str, request: bytes, span: Span) -> Answer:
@@ -208,7 +271,7 @@ class _Reading:
             raise _missing(self.run, span, names.TOOL_RESULT)
         stopped = encoded is None and span.status == names.STATUS_ERROR  # by Ctrl-C, in the middle of it
         text = encoded if isinstance(encoded, str) else None
-        call_id = said.get(names.TOOL_CALL_ID)
+        call_id, contract = said.get(names.TOOL_CALL_ID), said.get(names.CONTRACT)
         return ToolEffect(
             index=0,
             number=number,
@@ -224,6 +287,10 @@ class _Reading:
             redacted=text is not None and REDACTED.decode() in text,
             lane=str(said.get(names.WIRE_LANE, "0")),
             within=tuple(self._tools_around(span)),
+            start_ns=span.start_ns,
+            end_ns=span.end_ns or 0,
+            idempotent=names.TOOL_IDEMPOTENCY in said,
+            contract=contract if isinstance(contract, str) else None,
         )
 
     def _tools_around(self, span: Span) -> Iterator[str]:

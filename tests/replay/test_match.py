@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from recorded_effects import asked, model, recording, request, tool
 
-from spanreel.replay.match import Consumed, Hit, Matcher, Miss
+from spanreel.replay.match import Consumed, Drift, Hit, Matcher, Miss, verdict_of
 
 
 def hit(found: Hit | Miss) -> Hit:
@@ -198,6 +198,129 @@ def test_a_body_that_is_no_json_matches_its_own_bytes_only():
     matcher = Matcher(recording(raw))
     assert isinstance(matcher.model(replace(request("x"), body=b"\xfe{"), Consumed()), Miss)
     assert hit(matcher.model(replace(request("x"), body=b"\xff{"), Consumed())).tier == "exact"
+
+
+UUIDS = [f"6ba7b810-9dad-11d1-80b4-00c04fd430c{n}" for n in range(6)]
+
+
+def test_scrubbed_serves_what_differs_by_the_clock_and_says_so():
+    """Another time in the prompt is the same call in the third tier only, with the place named."""
+    effects = recording(model("hi", "yes", "now 2026-11-22 10:00:00"))
+    ask = request("hi", "yes", "now 2026-11-23 11:11:11")
+    assert miss(Matcher(effects).model(ask, Consumed())).kind == "unmatched"
+    found = hit(Matcher(effects, "scrubbed").model(ask, Consumed()))
+    assert (found.tier, found.message) == ("scrubbed", 2)
+    assert found.drift is not None
+    assert (found.drift.path, found.drift.message) == ("$.messages[2].content", 2)
+    assert verdict_of([found.drift]) == "equivalent"
+
+
+def test_a_strict_match_is_never_given_away_by_a_looser_one():
+    """Over all calls that are left the strictest tier is tried first, wherever they stand."""
+    effects = recording(model("at 2026-11-22"), model("at 2026-11-23"))
+    matcher, consumed = Matcher(effects, "scrubbed"), Consumed()
+    found = [hit(matcher.model(request(f"at 2026-11-{day}"), consumed)) for day in (23, 24)]
+    assert [(one.effect.index, one.tier) for one in found] == [(1, "exact"), (0, "scrubbed")]
+
+
+def test_what_two_calls_have_in_common_tells_them_apart():
+    """A customer's uuid decides where only the time differs, whatever was recorded first."""
+    effects = recording(*(model(f"{UUIDS[n]} at 2026-11-22 10:00:0{n}") for n in range(3)))
+    matcher, consumed = Matcher(effects, "scrubbed"), Consumed()
+    found = [hit(matcher.model(request(f"{UUIDS[n]} at 2026-11-23 11:00:00"), consumed)) for n in (2, 0, 1)]
+    assert [one.effect.index for one in found] == [2, 0, 1]
+
+
+def test_what_was_asked_word_for_word_is_not_minted():
+    """A call whose uuid this replay asked for elsewhere as recorded is left for whoever has that uuid."""
+    effects = recording(model(UUIDS[0]), model(f"go on {UUIDS[0]}"), model(f"go on {UUIDS[1]}"))
+    matcher, consumed = Matcher(effects, "scrubbed"), Consumed()
+    asked_ = (UUIDS[0], f"go on {UUIDS[5]}", f"go on {UUIDS[0]}")
+    assert [hit(matcher.model(request(one), consumed)).effect.index for one in asked_] == [0, 2, 1]
+
+
+def test_ids_decide_between_structurally_equal_calls():
+    """Two follow-ups that differ in the response they go on from only, and in who asks."""
+    effects = recording(*(model("go on", previous_response_id=f"resp_{n}", user="a") for n in "12"))
+    found = hit(Matcher(effects).model(request("go on", previous_response_id="resp_2", user="b"), Consumed()))
+    assert (found.tier, found.effect.index) == ("structural", 1)
+
+
+def test_nothing_in_common_falls_back_to_the_lane():
+    """Calls that mint everything anew are told apart by the thread that makes them."""
+    effects = recording(model(UUIDS[0], lane="0.0"), model(UUIDS[1], lane="0.1"))
+    matcher, consumed = Matcher(effects, "scrubbed"), Consumed()
+    found = [hit(matcher.model(request(UUIDS[n + 2], lane=f"0.{n}"), consumed)) for n in (1, 0)]
+    assert [one.effect.index for one in found] == [1, 0]
+
+
+def test_explore_serves_the_nearest_and_says_how_near():
+    """An edited prompt is answered by the call it is most like; one that is like nothing is not answered."""
+    effects = recording(model("hi", "yes", "pay the red bill now please"), model("look at the weather"))
+    matcher, consumed = Matcher(effects, "explore"), Consumed()
+    found = hit(matcher.model(request("hi", "yes", "pay the blue bill now please"), consumed))
+    assert found.drift is not None
+    assert (found.tier, found.effect.index, found.drift.message, found.drift.path) == (
+        "neighbour",
+        0,
+        2,
+        "$.messages[2].content",
+    )
+    assert found.score is not None
+    assert 0.9 < found.score < 1
+    assert verdict_of([found.drift]) == "drifted"
+    refused = miss(matcher.model(request("something else entirely"), consumed))
+    assert [tier for tier, _ in refused.tried] == ["exact", "structural", "scrubbed", "neighbour"]
+
+
+def test_a_neighbour_streams_if_the_call_does():
+    """A whole answer is no stream, however near."""
+    matcher = Matcher(recording(model("pay the red bill now please")), "explore")
+    ask = request("pay the blue bill now please", stream=True)
+    assert isinstance(matcher.model(ask, Consumed()), Miss)
+
+
+def test_only_reading_tools_have_neighbours():
+    """What a tool that does something did for others is never given back."""
+    ask = asked("find", {"text": "all the red bills of May"})
+    near = tool("find", {"text": "all the blue bills of May"}, safety="read")
+    assert isinstance(Matcher(recording(near), "explore").tool(ask, Consumed()), Miss)
+    reading = replace(ask, safety="read")
+    assert isinstance(
+        Matcher(recording(replace(near, safety="write")), "explore").tool(reading, Consumed()), Miss
+    )
+    found = hit(Matcher(recording(near), "explore").tool(reading, Consumed()))
+    assert found.drift is not None
+    assert (found.tier, found.drift.path) == ("neighbour", "$.arguments.text")
+    assert isinstance(Matcher(recording(near), "scrubbed").tool(reading, Consumed()), Miss)
+
+
+def test_arguments_are_scrubbed_where_that_is_asked_for():
+    """A tool called with the time is found by its id, else by what else it says; exact arguments come first."""
+    effects = recording(
+        tool("log", {"at": "2026-11-22 10:00:00", "n": 1}, "c1"),
+        tool("log", {"at": "2026-11-22 10:00:01", "n": 1}, "c2"),
+        tool("log", {"at": "2026-11-22 10:00:02", "n": 1}),
+    )
+    matcher, consumed = Matcher(effects, "scrubbed"), Consumed()
+    exactly = hit(matcher.tool(asked("log", {"at": "2026-11-22 10:00:02", "n": 1}), consumed))
+    assert (exactly.effect.index, exactly.tier) == (2, "exact")
+    later = asked("log", {"at": "2026-11-23 11:00:00", "n": 1}, "c2")
+    found = hit(matcher.tool(later, consumed))
+    assert (found.effect.index, found.tier, found.drift.path if found.drift else None) == (
+        1,
+        "scrubbed",
+        "$.arguments.at",
+    )
+    assert isinstance(Matcher(effects).tool(later, Consumed()), Miss)
+
+
+def test_the_worst_hit_decides():
+    """Exact, equivalent, drifted."""
+    one, two, three = (Drift(tier, 1, "s") for tier in ("structural", "scrubbed", "neighbour"))
+    blanked = Drift("exact", 1, "s", None, "a secret in the answer was blanked")
+    words = [verdict_of(some) for some in ([], [one], [blanked], [one, two], [three, two])]
+    assert words == ["exact", "exact", "equivalent", "equivalent", "drifted"]
 
 
 PROMPTS = st.sampled_from(["a", "b", "c"])

@@ -223,6 +223,42 @@ def test_only_the_run_that_was_asked_for():
         Recording.from_spans(spans, "nope")
 
 
+def test_what_the_agent_asked_and_was_given_is_the_effect():
+    """A run made with overrides is replayed by what its SDK asked and got, not by what was sent elsewhere."""
+    asked = json.dumps({"model": "claude", "messages": []})
+    sent = exchange(
+        2, WIRE_ASKED_DIALECT="anthropic.messages", WIRE_ASKED_URL="https://api.anthropic.com/v1/messages",
+        WIRE_ASKED_BODY=asked, WIRE_GIVEN_STATUS=201, WIRE_GIVEN_HEADERS='[["x-a","b"]]', WIRE_GIVEN_BODY="given",
+        WIRE_CHUNK_ENDS="1 5", WIRE_CHUNK_MICROS="10 20", HTTP_RESPONSE_BODY=None,
+    )  # fmt: skip
+    (effect,) = Recording.from_spans([ROOT, sent]).effects
+    assert isinstance(effect, ModelEffect)
+    assert (effect.dialect, effect.path, effect.body) == (
+        "anthropic.messages",
+        "/v1/messages",
+        asked.encode(),
+    )
+    assert (effect.model, effect.provider) == ("claude", "anthropic")
+    (answer,) = effect.answers
+    assert (answer.status, answer.headers, answer.chunks) == (201, (("x-a", "b"),), (b"given",))
+
+
+def test_effects_that_ran_at_once_are_told():
+    """Two at the same time overlap; a tool and what happened inside it do not; what never ended runs on."""
+
+    def overlapped(*spans: Span) -> bool:
+        return Recording.from_spans([ROOT, *spans]).overlapped
+
+    assert not overlapped(exchange(2), exchange(3))
+    assert overlapped(replace(exchange(2), end_ns=31), exchange(3))
+    around = replace(tool(2), end_ns=90)
+    assert not overlapped(around, exchange(3, parent=2), replace(exchange(4, parent=2), start_ns=31))
+    assert overlapped(around, exchange(3))
+    assert overlapped(replace(tool(2, TOOL_RESULT=None, OPEN=True), end_ns=0), exchange(3))
+    (effect, _) = Recording.from_spans([ROOT, exchange(2, 500, HTTP_RESEND=0), exchange(3)]).effects
+    assert (effect.start_ns, effect.end_ns) == (20, 25)
+
+
 VALUES = (
     st.none()
     | st.booleans()

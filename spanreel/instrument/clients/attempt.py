@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from spanreel.instrument.recorder import Recorder
-    from spanreel.instrument.responder import ModelAnswer
+    from spanreel.instrument.responder import ModelAnswer, ModelRoute
     from spanreel.instrument.tracing import ActiveSpan
     from spanreel.wire.dialect import Dialect
 
@@ -59,7 +59,7 @@ class Attempt:
     Use as a context manager around the client's own call; what it raises ends the attempt.
     """
 
-    __slots__ = ("__weakref__", "_began", "_recorder", "_tokens", "exchange", "span")
+    __slots__ = ("__weakref__", "_began", "_recorder", "_route", "_tokens", "exchange", "span")
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Attempt:
         exchange: Exchange,
         host: str,
         traceparent: str | None,
-        answer: ModelAnswer | None,
+        who: ModelAnswer | ModelRoute | None,
     ) -> None:
         context, native = _parent(traceparent)
         exchange.role = "exchange" if native else "call"
@@ -86,21 +86,26 @@ class Attempt:
             if model:
                 attributes[names.REQUEST_MODEL] = model
         kind = names.KIND_CLIENT
-        if answer is not None:
+        self._route: ModelRoute | None = None
+        served = isinstance(who, responder.ModelAnswer)
+        if isinstance(who, responder.ModelAnswer):
             kind = names.KIND_INTERNAL
-            attributes.update(_served(answer))
+            attributes.update(_served(who))
+        elif who is not None:
+            self._route = who
+            attributes[names.EFFECT_SOURCE] = who.source
         self._began = _clock()
         self._recorder = recording
         self.exchange = exchange
-        self.span: ActiveSpan = recording.start(
-            name, kind, attributes, context=context, outward=answer is None
-        )
+        self.span: ActiveSpan = recording.start(name, kind, attributes, context=context, outward=not served)
         self.span.exchange = exchange
         _under_way.add(self)
 
     def __enter__(self) -> Attempt:
         inner = otel_context.set_value(INFERENCE_KEY, True, self.span.context)
         inner = otel_context.set_value(misses.TAPPED_KEY, True, inner)
+        if self._route is not None:
+            inner = otel_context.set_value(responder.LIVE_KEY, True, inner)
         self._tokens = (_busy.set(True), otel_context.attach(inner))
         return self
 
@@ -122,6 +127,14 @@ class Attempt:
         """A piece of the body, on its way to the caller."""
         self.exchange.received(chunk, (_clock() - self._began) // 1000)
 
+    def rendered(self, status: int, headers: Headers, body: bytes, answer: ModelAnswer) -> None:
+        """The reply came whole (its body decoded), and the caller is given another form of it."""
+        kept = [(name, value) for name, value in headers() if name.lower() != "content-encoding"]
+        self.answered(status, lambda: kept)
+        self.received(body)
+        self.exchange.given = answer
+        self.ended("complete")
+
     def failed(self, error: BaseException) -> None:
         """It ended by an exception, which goes on to the caller."""
         self.ended("error" if isinstance(error, Exception) else "cancelled", error)
@@ -136,6 +149,8 @@ class Attempt:
                 self.span.fail(error)
             _under_way.discard(self)
             self._recorder.end(self.span)
+        if self._route is not None and self._route.ended is not None:
+            self._route.ended(self.exchange)
 
 
 _under_way: WeakSet[Attempt] = WeakSet()
@@ -153,15 +168,15 @@ def begin(
     exchange: Exchange,
     host: str,
     traceparent: str | None,
-    answer: ModelAnswer | None = None,
+    who: ModelAnswer | ModelRoute | None = None,
 ) -> Attempt | None:
     """The attempt, or None where recording it failed: the call goes on without."""
     with guard("start of a model call"):
-        return Attempt(recording, dialect, exchange, host, traceparent, answer)
+        return Attempt(recording, dialect, exchange, host, traceparent, who)
     return None
 
 
-def ask(dialect: Dialect, exchange: Exchange) -> ModelAnswer | None:
+def ask(dialect: Dialect, exchange: Exchange) -> ModelAnswer | ModelRoute | None:
     """Who answers? None: the network. What the responder raises is meant for the agent."""
     answering = responder.current()
     if answering is responder.LIVE:
@@ -175,7 +190,26 @@ def ask(dialect: Dialect, exchange: Exchange) -> ModelAnswer | None:
         exchange.transport,
         exchange.lane,
     )
-    return answering.model(request)  # pyright: ignore[reportReturnType] - routes come next
+    return answering.model(request)
+
+
+def routed(exchange: Exchange, route: ModelRoute) -> Exchange:
+    """The exchange that is made of a call which goes out in an execution; the same one where nothing is changed."""
+    if (route.url, route.body, route.dialect) == (exchange.url, exchange.request_body, exchange.dialect):
+        return exchange
+    asked = responder.ModelRequest(
+        exchange.dialect, exchange.method, exchange.url, (), exchange.request_body, exchange.transport
+    )
+    return Exchange(
+        route.dialect,
+        exchange.method,
+        route.url,
+        lambda: route.headers,
+        route.body,
+        exchange.transport,
+        exchange.lane,
+        asked=asked,
+    )
 
 
 def model_in(body: bytes) -> str | None:

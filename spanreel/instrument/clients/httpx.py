@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+from spanreel.exceptions import EffectDenied
 from spanreel.instrument import misses
 from spanreel.instrument.clients import attempt
+from spanreel.instrument.clients.streams import cut_short, streams
 from spanreel.instrument.exchange import Exchange
 from spanreel.instrument.guard import guard
+from spanreel.instrument.responder import ModelAnswer
 from spanreel.instrument.threads import lane
 from spanreel.wire import recognise
 
@@ -23,10 +26,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from spanreel.instrument.clients.attempt import Attempt
-    from spanreel.instrument.responder import ModelAnswer
+    from spanreel.instrument.responder import ModelRoute
     from spanreel.wire.dialect import Dialect
 
-PATIENCE_S = 30.0  # a replayed call waits this long for the cancellation that ended the recorded one
+Render = Callable[[int, tuple[tuple[str, str], ...], bytes], ModelAnswer]
+
 MODULES = ("httpx", "httpx2")
 POINTS = ("_send_handling_auth", "send")  # private, then its public caller should it be renamed
 
@@ -36,7 +40,7 @@ class Tap:
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
-        self._streams = _streams(module)
+        self._streams = streams(module)
         self._undo: list[Callable[[], None]] = []
         self._put("Client", self._call)
         self._put("AsyncClient", self._acall)
@@ -72,15 +76,29 @@ class Tap:
             with misses.tapped(request.url.host, request.url.port):
                 return wrapped(*args, **kwargs)
         dialect, exchange = seen
-        answer = attempt.ask(dialect, exchange)
-        under_way = self._begin(dialect, exchange, request, answer)
-        if under_way is None and answer is None:
+        who = attempt.ask(dialect, exchange)
+        if isinstance(who, ModelAnswer):
+            return self._serve(who, self._begin(dialect, exchange, request, who), client, request)
+        if who is not None:
+            return self._route(who, exchange, wrapped, client, request, args, kwargs)
+        under_way = self._begin(dialect, exchange, request, None)
+        if under_way is None:
             return wrapped(*args, **kwargs)
-        if answer is not None:
-            return self._serve(answer, under_way, client, request)
-        assert under_way is not None
         with under_way:
             response = wrapped(*args, **kwargs)
+        self._tee(response, under_way, self._streams.tee)
+        return response
+
+    def _route(
+        self, route: ModelRoute, exchange: Exchange, wrapped: Callable[..., Any], client: Any, request: Any,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
+    ) -> Any:  # fmt: skip
+        under_way, args, kwargs = self._sent(route, exchange, request, args, kwargs)
+        with under_way:
+            response = wrapped(*args, **kwargs)
+            if route.given is not None:
+                response.read()
+                return self._given(route.given, response, under_way, client, request)
         self._tee(response, under_way, self._streams.tee)
         return response
 
@@ -109,15 +127,29 @@ class Tap:
             with misses.tapped(request.url.host, request.url.port):
                 return await wrapped(*args, **kwargs)
         dialect, exchange = seen
-        answer = attempt.ask(dialect, exchange)
-        under_way = self._begin(dialect, exchange, request, answer)
-        if under_way is None and answer is None:
+        who = attempt.ask(dialect, exchange)
+        if isinstance(who, ModelAnswer):
+            return await self._aserve(who, self._begin(dialect, exchange, request, who), client, request)
+        if who is not None:
+            return await self._aroute(who, exchange, wrapped, client, request, args, kwargs)
+        under_way = self._begin(dialect, exchange, request, None)
+        if under_way is None:
             return await wrapped(*args, **kwargs)
-        if answer is not None:
-            return await self._aserve(answer, under_way, client, request)
-        assert under_way is not None
         with under_way:
             response = await wrapped(*args, **kwargs)
+        self._tee(response, under_way, self._streams.atee)
+        return response
+
+    async def _aroute(
+        self, route: ModelRoute, exchange: Exchange, wrapped: Callable[..., Any], client: Any, request: Any,
+        args: tuple[Any, ...], kwargs: dict[str, Any],
+    ) -> Any:  # fmt: skip
+        under_way, args, kwargs = self._sent(route, exchange, request, args, kwargs)
+        with under_way:
+            response = await wrapped(*args, **kwargs)
+            if route.given is not None:
+                await response.aread()
+                return self._given(route.given, response, under_way, client, request)
         self._tee(response, under_way, self._streams.atee)
         return response
 
@@ -129,7 +161,7 @@ class Tap:
                 await hook(request)
             await checkpoint()  # one scheduling point, so that tasks interleave as they plausibly did
             if not answer.status:
-                await _cut_short(answer)
+                await cut_short(answer)
             response = self._response(answer, client, request)
             self._tee(response, under_way, self._streams.atee)
             for hook in client.event_hooks["response"]:
@@ -165,14 +197,53 @@ class Tap:
         return None
 
     def _begin(
-        self, dialect: Dialect, exchange: Exchange, request: Any, answer: ModelAnswer | None
+        self, dialect: Dialect, exchange: Exchange, request: Any, who: ModelAnswer | ModelRoute | None
     ) -> Attempt | None:
         recording = attempt.watching()
         if recording is None:
             return None
         return attempt.begin(
-            recording, dialect, exchange, request.url.host, _traceparent(request.headers.raw), answer
+            recording, dialect, exchange, request.url.host, _traceparent(request.headers.raw), who
         )
+
+    def _sent(
+        self,
+        route: ModelRoute,
+        exchange: Exchange,
+        request: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tuple[Attempt, tuple[Any, ...], dict[str, Any]]:
+        """What is sent in the place of a request in an execution, and how the client is called with it.
+
+        Raises:
+            EffectDenied: it could not be recorded, so it is not sent.
+        """
+        made = attempt.routed(exchange, route)
+        sent = request
+        if made is not exchange:
+            sent = self._module.Request(
+                "POST",
+                route.url,
+                headers=list(route.headers),
+                content=route.body,
+                extensions=request.extensions,
+            )
+            args, kwargs = ((sent, *args[1:]), kwargs) if args else (args, {**kwargs, "request": sent})
+        dialect = recognise.by_name(route.dialect)
+        under_way = self._begin(dialect, made, sent, route) if dialect else None
+        if under_way is None:
+            raise EffectDenied(
+                "a live model call could not be recorded, so it is not sent", f"POST {route.url}"
+            )
+        return under_way, args, kwargs
+
+    def _given(self, render: Render, response: Any, under_way: Attempt, client: Any, request: Any) -> Any:
+        """The reply in the dialect that the SDK reads."""
+        headers = response.headers.multi_items
+        answer = render(response.status_code, tuple(headers()), response.content)
+        under_way.rendered(response.status_code, headers, response.content, answer)
+        return self._response(answer, client, request)
 
     def _tee(self, response: Any, under_way: Attempt | None, tee: type[Any]) -> None:
         """From here on each chunk that the caller reads is noted on its way."""
@@ -225,143 +296,3 @@ def _traceparent(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         if len(name) == 11 and name.lower() == b"traceparent":
             return value.decode("ascii", "replace")
     return None
-
-
-def _broken_off(error: Exception | None) -> None:
-    if error is not None:
-        raise error
-
-
-async def _cut_short(answer: ModelAnswer | None) -> None:
-    """Where the recording breaks off. A call that was cancelled waits a while to be cancelled again."""
-    if answer is not None and answer.at_cut is not None:
-        if answer.outcome == "cancelled":
-            from anyio import sleep
-
-            await sleep(PATIENCE_S)
-        answer.at_cut()
-
-
-class _Streams:
-    """The stream classes for one module; they derive from its own, which it checks for."""
-
-    def __init__(self, tee: type[Any], atee: type[Any], canned: type[Any]) -> None:
-        self.tee = tee
-        self.atee = atee
-        self.canned = canned
-
-
-def _streams(module: Any) -> _Streams:
-    class Tee(_Passing, module.SyncByteStream):
-        """Hands chunks on and notes them."""
-
-        def __iter__(self) -> Any:
-            return _Chunks(iter(self._stream), self)
-
-        def close(self) -> None:
-            try:
-                self._stream.close()
-            finally:
-                self._under_way.ended("closed")
-
-    class AsyncTee(_Passing, module.AsyncByteStream):
-        """The same, awaited."""
-
-        def __aiter__(self) -> Any:
-            return _AsyncChunks(self._stream.__aiter__(), self)
-
-        async def aclose(self) -> None:
-            try:
-                await self._stream.aclose()
-            finally:
-                self._under_way.ended("closed")
-
-    class Canned(module.SyncByteStream, module.AsyncByteStream):
-        """Recorded chunks, with their boundaries, and the error that broke them off if one did."""
-
-        def __init__(
-            self, chunks: Sequence[bytes], broken: Exception | None = None, answer: ModelAnswer | None = None
-        ) -> None:
-            self._chunks = chunks
-            self._broken = broken
-            self._answer = answer
-
-        def __iter__(self) -> Any:
-            yield from self._chunks
-            _broken_off(self._broken)
-            if self._answer is not None and self._answer.at_cut is not None:
-                self._answer.at_cut()
-
-        async def __aiter__(self) -> Any:
-            for chunk in self._chunks:
-                yield chunk
-            _broken_off(self._broken)
-            await _cut_short(self._answer)
-
-    return _Streams(Tee, AsyncTee, Canned)
-
-
-class _Passing:
-    """What both tees share. Iterators, not generators: the client's own stream ends as it would alone."""
-
-    def __init__(self, stream: Any, under_way: Attempt) -> None:
-        self._stream = stream
-        self._under_way = under_way
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["_stream"], name)
-
-    def __del__(self) -> None:
-        self._under_way.ended("dropped")
-
-
-class _Chunks:
-    """Iterates a response body; keeps its stream alive, so that it is not taken for dropped."""
-
-    __slots__ = ("_inner", "_owner", "_under_way")
-
-    def __init__(self, inner: Any, owner: Any) -> None:
-        self._inner = inner
-        self._owner = owner
-        self._under_way: Attempt = owner._under_way
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            chunk = next(self._inner)
-        except StopIteration:
-            self._under_way.ended("complete")
-            raise
-        except BaseException as error:
-            self._under_way.failed(error)
-            raise
-        self._under_way.received(chunk)
-        return chunk
-
-
-class _AsyncChunks:
-    """The same, awaited."""
-
-    __slots__ = ("_inner", "_owner", "_under_way")
-
-    def __init__(self, inner: Any, owner: Any) -> None:
-        self._inner = inner
-        self._owner = owner
-        self._under_way: Attempt = owner._under_way
-
-    def __aiter__(self) -> Any:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            chunk = await self._inner.__anext__()
-        except StopAsyncIteration:
-            self._under_way.ended("complete")
-            raise
-        except BaseException as error:
-            self._under_way.failed(error)
-            raise
-        self._under_way.received(chunk)
-        return chunk
