@@ -37,7 +37,7 @@ if __name__ == "__main__":
 
 def spanreel(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     """The command line, in a folder."""
-    environ = environment(folder, COLUMNS="100", **more)
+    environ = environment(folder.parent, COLUMNS="100", **more)
     for name in ("GITHUB_STEP_SUMMARY", "CI", "GITHUB_ACTIONS", "SPANREEL_STORE"):
         environ.pop(name, None)
     environ.update(more)
