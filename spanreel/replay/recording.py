@@ -13,18 +13,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from spanreel.exceptions import NotReplayable
 from spanreel.replay import answer
 from spanreel.replay.answer import REDACTED, Answer, body_bytes
+from spanreel.replay.gates import decided, gates
 from spanreel.wire import attributes as names
 from spanreel.wire import conventions, recognise
 from spanreel.wire.grouping import Run, group
 from spanreel.wire.spans import Span, Value
 from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS
+
+if TYPE_CHECKING:
+    from spanreel.instrument.responder import Decision
 
 _UNUSABLE = ("hashes", "metadata", "none")
 
@@ -105,6 +109,7 @@ class Recording:
     errors: the exceptions that ended its runs, by type, and the process, as ``exit code 3``.
     warnings: what could not be taken in, in words.
     started_ns: when the run began, Unix nanoseconds; 0: not known. uuid_seed: of the uuid4 values that it drew, if kept.
+    decisions: about its gates, by approval id, in order.
     """
 
     run_id: str
@@ -117,6 +122,7 @@ class Recording:
     root_span_id: str = ""
     started_ns: int = 0
     uuid_seed: str | None = None
+    decisions: Mapping[str, tuple[Decision, ...]] = field(default_factory=dict[str, "tuple[Decision, ...]"])
 
     @classmethod
     def from_spans(
@@ -172,6 +178,9 @@ class Recording:
             run.root.span_id,
             started_ns=run.started_ns,
             uuid_seed=str(seed) if seed else None,
+            decisions=decided(
+                gates([[by_id[one.trace_id, record.span_id] for record in one.records]]) for one in chosen
+            ),
         )
 
     @property
