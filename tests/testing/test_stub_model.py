@@ -89,7 +89,14 @@ def test_what_fails_shows_the_steps() -> None:
     with pytest.raises(AssertionError, match=r"the tools that were called: add"):
         assert_tool_called(stub, "subtract")
     assert_tool_called(stub, "subtract", times=0)
-    for steps in ([...], ["llm", ...], [..., "llm"], ["llm", ..., "llm"], ["chat m", "add", "m"], [..., "add", ...]):
+    for steps in (
+        [...],
+        ["llm", ...],
+        [..., "llm"],
+        ["llm", ..., "llm"],
+        ["chat m", "add", "m"],
+        [..., "add", ...],
+    ):
         assert_steps(stub, steps)
     for steps in ([], ["llm"], [..., "add"], ["llm", "llm", ...], ["llm", "add", "llm", "llm"]):
         with pytest.raises(AssertionError, match="the steps are not"):

@@ -18,7 +18,7 @@ from spanreel.cli.schemas import json_schema
 
 pytest_plugins = ["pytester"]
 
-SCRIPT = '''
+SCRIPT = """
 import spanreel
 from agent import ask, lookup
 
@@ -32,7 +32,7 @@ def helper(text):
 
 if __name__ == "__main__":
     helper("where is it?")
-'''
+"""
 
 
 def spanreel(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -80,7 +80,10 @@ def test_a_copy_of_a_project_is_replayed_and_a_changed_prompt_found(project, tmp
     done = spanreel(copy, "ci", "recordings", "--junit", "j.xml", "--github-summary", "g.md", "--json")
     assert done.returncode == 4
     found = json.loads(done.stdout)
-    assert found["counts"] == {"total": 2, "passed": 0, "diverged": 2, "errors": 0} or found["counts"]["errors"] == 1
+    assert (
+        found["counts"] == {"total": 2, "passed": 0, "diverged": 2, "errors": 0}
+        or found["counts"]["errors"] == 1
+    )
     first = next(one for one in found["recordings"] if "test_order" in one["name"])
     assert first["step"] == 1
     assert "where [-is-]{+was+} it?" in first["first_divergence"]
