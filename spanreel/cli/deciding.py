@@ -211,13 +211,14 @@ def _decide(
     gate, short = made.gate, made.run_id[:12]
     if json:
         from spanreel.cli.objects import DecisionMade
+        from spanreel.replay.gates import APPROVED, REJECTED
         from spanreel.replay.moments import timestamp
 
         said = DecisionMade(
             run_id=made.run_id,
             approval_id=gate.id,
             occurrence=gate.occurrence,
-            status=gate.status,
+            status=APPROVED if approved else REJECTED,
             approved=approved,
             actor=made.decision.actor,
             reason=made.decision.reason,

@@ -245,7 +245,8 @@ def fork(
     """
     changed = _overrides(run, store, set_, step, respond)
     edits = overrides.edits(edit or ())
-    at = at or min([*edits, *changed.steps, *changed.responses], default=None)
+    if at is None:
+        at = min([*edits, *changed.steps, *changed.responses], default=None)
     if at is None:
         raise overrides.Usage("where to fork is not said", f"spanreel fork {run} --at N, or --edit N")
     from spanreel.cli.forking import edited

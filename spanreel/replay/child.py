@@ -289,7 +289,6 @@ def main(shared: str) -> None:
             policy,
             store=plan.store,
             own_run=False,
-            decisions=found.decisions,
             segment=plan.segment,
         )
         _run(execution, plan, verdict)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from spanreel.exceptions import SpanreelError
 from spanreel.instrument.continuing import Origin
-from spanreel.replay.gates import Gate, gates
+from spanreel.replay.gates import Gate, decided, gates
 from spanreel.replay.recording import Effect, Recording, ToolEffect
 from spanreel.wire import attributes as names
 from spanreel.wire.content import canonical_json
@@ -21,7 +21,6 @@ from spanreel.wire.segments import origin
 
 if TYPE_CHECKING:
     from spanreel.collector.store import Reader
-    from spanreel.instrument.responder import Decision
     from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
 
@@ -95,23 +94,11 @@ def recording(found: Family, run_id: str, *, faithful: bool = False) -> Recordin
         newest,
         run_id=run_id,
         effects=tuple(placed),
+        decisions=decided(_gates(found, segments) for segments in found.runs.values()),
         redacted=any(part.redacted for part in parts),
         errors=tuple(error for part in parts for error in part.errors),
         warnings=tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
     )
-
-
-def decided(found: Family) -> dict[str, tuple[Decision, ...]]:
-    """What was decided about the gates, by approval id, in order, up to the first that nobody has decided."""
-    known: dict[str, list[Decision]] = {}
-    stopped: set[str] = set()
-    for segments in found.runs.values():
-        for gate in sorted(_gates(found, segments), key=lambda gate: gate.occurrence):
-            if gate.decision is None:
-                stopped.add(gate.id)
-            elif gate.id not in stopped:
-                known.setdefault(gate.id, []).append(gate.decision)
-    return {name: tuple(list_of) for name, list_of in known.items()}
 
 
 def origins(found: Family) -> tuple[Origin, ...]:

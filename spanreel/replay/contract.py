@@ -1,7 +1,7 @@
 """LOUD: is the code what was recorded? The entry point is read from its file, before anything of it is run.
 
 What is compared is the agent's own function, or the program's file: not what they import. Tools are compared when they are
-called (`resuming.check_contract`).
+called.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from spanreel.exceptions import ContractChanged, SpanreelError
+from spanreel.exceptions import ContractChanged, DecisionNeeded, SpanreelError
 from spanreel.instrument import contract
 from spanreel.replay import commands
 from spanreel.wire import attributes as names
 
 if TYPE_CHECKING:
+    from spanreel.instrument.responder import ToolRequest
+    from spanreel.replay.recording import Effect
     from spanreel.wire.spans import Span
 
 REMEDY = "go on all the same with --allow-drift"
@@ -44,6 +46,26 @@ def check_entry(root: Span, command: Sequence[str] | None = None) -> None:
         now, what = _function(root), f"the agent {root.attributes.get(names.CODE_FUNCTION, '')}"
     if now is not None and now != recorded:
         raise ContractChanged(f"{what} is not what was recorded: {changed(str(recorded), now)}", REMEDY)
+
+
+def check_tool(effects: Iterable[Effect], request: ToolRequest) -> None:
+    """See that a tool is what the recording's calls of it were made with.
+
+    Raises:
+        DecisionNeeded: it is not; says what changed. A signal, for the agent must not take it for the tool's failure.
+    """
+    if request.contract is None:
+        return
+    recorded = {
+        found
+        for effect in effects
+        if getattr(effect, "name", None) == request.name and (found := getattr(effect, "contract", None))
+    }
+    if recorded and request.contract not in recorded:
+        what = changed(min(recorded), request.contract)
+        raise DecisionNeeded(
+            f"the tool {request.name} is not what was recorded: {what}; {REMEDY}", f"tool {request.name}"
+        )
 
 
 def changed(before: str, now: str) -> str:
@@ -100,15 +122,13 @@ def _function(root: Span) -> str | None:
     except (OSError, ValueError, SyntaxError):
         return None
     name = named.rpartition(":")[2]
-    found = next((node for node in tree.body if isinstance(node, _DEFINED) and node.name == name), None)
+    defined = (one for one in tree.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    found = next((one for one in defined if one.name == name), None)
     if found is None:
         return contract.text(contract.AGENT, "gone", b"")
     first = min([found.lineno, *(one.lineno for one in found.decorator_list)])
     block = inspect.getblock(source.splitlines(keepends=True)[first - 1 :])
     return contract.text(contract.AGENT, _parameters(found.args), contract.tidied("".join(block)))
-
-
-_DEFINED: Any = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def _parameters(arguments: ast.arguments) -> str:

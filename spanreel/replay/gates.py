@@ -10,15 +10,15 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from spanreel.instrument.responder import Decision
 from spanreel.wire import attributes as names
 from spanreel.wire.spans import Span, Value
 
 PENDING: Final = "pending"
-APPROVED: Final = "approved"
-REJECTED: Final = "rejected"
+APPROVED: Final[Literal["approved"]] = "approved"
+REJECTED: Final[Literal["rejected"]] = "rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,17 @@ def gates(segments: Iterable[Sequence[Span]]) -> list[Gate]:
     return list(found.values())
 
 
-def decisions(found: Iterable[Gate]) -> dict[tuple[str, int], Decision]:
-    """What was decided, by id and time."""
-    return {(gate.id, gate.occurrence): gate.decision for gate in found if gate.decision is not None}
+def decided(runs: Iterable[Sequence[Gate]]) -> dict[str, tuple[Decision, ...]]:
+    """What was decided about the gates of some runs, by approval id, in order, up to the first that is open."""
+    known: dict[str, tuple[Decision, ...]] = {}
+    stopped: set[str] = set()
+    for found in runs:
+        for gate in sorted(found, key=lambda gate: gate.occurrence):
+            if gate.decision is None:
+                stopped.add(gate.id)
+            elif gate.id not in stopped:
+                known[gate.id] = (*known.get(gate.id, ()), gate.decision)
+    return known
 
 
 def of_attributes(said: Mapping[str, Value], source_run_id: str | None, span_id: str | None) -> Decision:

@@ -62,10 +62,10 @@ def hooks(event: str, given: Sequence[str] = ()) -> list[Hook]:
     from spanreel.replay.project import settings
 
     said = settings("hooks").get(event, [])
-    listed: list[Any] = [said] if isinstance(said, str) else [said] if _is_words(said) else said
+    listed: Any = [said] if isinstance(said, str) or _is_words(said) else said
     found: list[Hook] = []
     for one in listed if isinstance(listed, list) else [None]:
-        words = shlex.split(one) if isinstance(one, str) else one
+        words: Any = shlex.split(one) if isinstance(one, str) else one
         if not _is_words(words):
             raise BadInput(
                 f"{event} in [tool.spanreel.hooks] of pyproject.toml is no hook",

@@ -13,18 +13,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from spanreel.exceptions import NotReplayable
 from spanreel.replay import answer
 from spanreel.replay.answer import REDACTED, Answer, body_bytes
+from spanreel.replay.gates import decided, gates
 from spanreel.wire import attributes as names
 from spanreel.wire import conventions, recognise
 from spanreel.wire.grouping import Run, group
 from spanreel.wire.spans import Span, Value
 from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS
+
+if TYPE_CHECKING:
+    from spanreel.instrument.responder import Decision
 
 _UNUSABLE = ("hashes", "metadata", "none")
 
@@ -105,6 +109,8 @@ class Recording:
     errors: the exceptions that ended its runs, by type, and the process, as ``exit code 3``.
     warnings: what could not be taken in, in words.
     started_ns: when the run began, Unix nanoseconds; 0: not known. uuid_seed: of the uuid4 values that it drew, if kept.
+    decisions: about its gates, by approval id, in order.
+    name: what means it in a command; empty: its run_id does. command: what followed the interpreter's name, if known.
     """
 
     run_id: str
@@ -117,6 +123,9 @@ class Recording:
     root_span_id: str = ""
     started_ns: int = 0
     uuid_seed: str | None = None
+    decisions: Mapping[str, tuple[Decision, ...]] = field(default_factory=dict[str, "tuple[Decision, ...]"])
+    name: str = ""
+    command: tuple[str, ...] = ()
 
     @classmethod
     def from_spans(
@@ -160,7 +169,8 @@ class Recording:
         effects = tuple(_placed(index, effect) for index, (_, effect) in enumerate(found))
         redacted = any(span.attributes.get(names.REDACTED) for span in by_id.values())
         errors = tuple(error for one in chosen for error in _errors(one, by_id))
-        seed = by_id[run.trace_id, run.root.span_id].attributes.get(names.RECORDING_SEED)
+        top = by_id[run.trace_id, run.root.span_id].attributes
+        seed, command = top.get(names.RECORDING_SEED), top.get(names.PROCESS_ARGS)
         return cls(
             run.run_id,
             effects,
@@ -172,6 +182,10 @@ class Recording:
             run.root.span_id,
             started_ns=run.started_ns,
             uuid_seed=str(seed) if seed else None,
+            command=tuple(map(str, command)) if isinstance(command, (list, tuple)) else (),
+            decisions=decided(
+                gates([[by_id[one.trace_id, record.span_id] for record in one.records]]) for one in chosen
+            ),
         )
 
     @property

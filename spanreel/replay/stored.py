@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spanreel.exceptions import SpanreelError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from spanreel.collector.store import Reader
     from spanreel.instrument.continuing import Origin
-    from spanreel.instrument.responder import Decision
     from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
 
@@ -29,7 +28,7 @@ class Stored:
     """A recording, the run it is of, the run's root span, and whether the recording is of its whole process.
 
     name: what means the same recording from any folder, whatever has been recorded since.
-    decisions, origins: of a run that is to be resumed: what was decided about its gates, and which roots go on.
+    origins: of a run that is to be resumed, which roots go on.
     """
 
     recording: Recording
@@ -37,7 +36,6 @@ class Stored:
     root: Span
     whole_process: bool
     name: str
-    decisions: Mapping[str, Sequence[Decision]] = field(default_factory=dict[str, "Sequence[Decision]"])
     origins: tuple[Origin, ...] = ()
 
 
@@ -86,8 +84,7 @@ def _to_resume(reader: Reader, name: str, whole_process: bool | None, faithful: 
     if not whole:
         found = continued.family(reader, run, whole_process=False)
     recording = continued.recording(found, run.run_id, faithful=faithful)
-    decisions, origins = continued.decided(found), continued.origins(found)
-    return Stored(recording, run, root, whole, run.run_id, decisions, origins)
+    return Stored(recording, run, root, whole, run.run_id, continued.origins(found))
 
 
 def _from_reader(reader: Reader, name: str, whole_process: bool | None, faithful: bool) -> Stored:
@@ -115,8 +112,9 @@ def _from_file(path: Path, name: str | None, whole_process: bool | None, faithfu
     others = [one for one in _of_process(run, runs, spans) if one != run.run_id]
     whole = _as_process(root, whole_process, alone=not others)
     also = others if whole else ()
-    recording = Recording.from_spans(spans, run.run_id, also=also, faithful=faithful)
-    return Stored(recording, run, root, whole_process=whole, name=f"{path.resolve()}#{run.run_id}")
+    source = f"{path.resolve()}#{run.run_id}"
+    recording = replace(Recording.from_spans(spans, run.run_id, also=also, faithful=faithful), name=source)
+    return Stored(recording, run, root, whole_process=whole, name=source)
 
 
 def _as_process(root: Span, asked: bool | None, *, alone: bool) -> bool:

@@ -171,14 +171,15 @@ class Reader:
 
     def _whole(self, own: Run) -> Run:
         """A run with its other segments; the segments share the name that ties them, so it is looked for by that."""
-        tied = {own.segment, origin(own)} - {None}
+        tied = {own.segment or origin(own), origin(own)}
         marks = ", ".join("?" * len(tied))
         listed = self._listed(
             lambda run: run.segment in tied,
             f"WHERE alias IN ({marks}) OR run_id IN ({marks})",
             [*tied, *tied],
         )
-        family = [run for run in listed if origin(run) == origin(own) and run.run_id != own.run_id]
+        others = [run for run in listed if origin(run) == origin(own) and run.run_id != own.run_id]
+        family = [self._loaded(run.run_id) for run in others]
         return joined([own, *family])[0]
 
     def _listed(
