@@ -82,11 +82,12 @@ def first_divergence(
         return None
     pair = pairs[place]
     if not pair.changes:
-        pair = _answered_otherwise(place, here, there) or pair
+        pair = _answered_otherwise(pairs[:place], here, there) or pair
     if pair.a is None or pair.b is None or not pair.changes:
         return _one_sided(pair)
-    path, one, other = pair.changes[0]
     differs, words = _said(pair.a, pair.b, pair.changes)
+    failed = [change for change in pair.changes if change[0].endswith(".error")] if differs == "error" else []
+    path, one, other = (failed or pair.changes)[0]
     return FirstDivergence(
         a_step=pair.a.number,
         b_step=pair.b.number,
@@ -103,7 +104,7 @@ def first_divergence(
 
 
 def _answered_otherwise(
-    place: int,
+    before: Sequence[Pair],
     here: tuple[Sequence[ReplayStep], Sequence[Comparable]],
     there: tuple[Sequence[ReplayStep], Sequence[Comparable]],
 ) -> Pair | None:
@@ -111,7 +112,11 @@ def _answered_otherwise(
 
     A call that failed and was made again is aligned by its second answer; what came first is the failure.
     """
-    if place >= min(len(here[0]), len(there[0])):
+    place = len(before)
+    if place >= min(len(here[0]), len(there[0])) or any(
+        pair.a is not one or pair.b is not other
+        for pair, one, other in zip(before, here[0], there[0], strict=False)
+    ):
         return None
     left, right = here[1][place], there[1][place]
     if left.request_key != right.request_key or left.key == right.key:

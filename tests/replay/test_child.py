@@ -136,7 +136,7 @@ def test_a_replay_that_diverged_is_a_run_that_says_so(code):
     newest = load("last")
     assert (newest.run_id, newest.status) == (found.run_id, "diverged")
     assert found.first_divergence is not None
-    assert f"spanreel diff {found.source_run_id} {found.run_id}" in found.first_divergence.next
+    assert f"spanreel diff {found.source_run_id} {found.run_id}" in found.first_divergence.see
 
 
 def test_another_command_can_be_named(tmp_path):

@@ -105,6 +105,7 @@ class LettingOut:
     """
 
     def __init__(self, inner: Responder, options: Options) -> None:
+        self.root = inner.root
         self._inner = inner
         self._options = options
 

@@ -102,6 +102,7 @@ def tool_fields(tool: Mapping[str, Any], rendering: Rendering) -> dict[str, Any]
     return made
 
 
+_ROLES: Final = ("system", "user", "assistant", "tool")
 _HARMLESS_OF_TOOLS: Final = frozenset(
     {"cache_control", "strict", "eager_input_streaming", "behavior", "wrapped_type"}
 )
@@ -116,6 +117,8 @@ def message_extras(message: Mapping[str, Any], rendering: Rendering) -> dict[str
     }
     if rendering.native:
         return rest
+    if message["role"] not in _ROLES:
+        rendering.refuse("history.role", f"nobody is called {message['role']}")
     for key, value in rest.items():
         if value in (None, [], {}, ""):
             continue
