@@ -62,8 +62,8 @@ def edited(changed: Overrides, edits: Mapping[int, Path | None], run: str, store
     replay = _of(run, store)
     for step, file in edits.items():
         effect = effect_of(found.recording, step)
-        messages = replay.step(step).output_messages
-        one = _edited(effect, messages or [], file, run)
+        messages = replay.step(step).output_messages or [None]
+        one = _edited(effect, messages[0], file, run)
         changed = replace(
             changed,
             responses={**changed.responses, **one.responses},
@@ -72,7 +72,7 @@ def edited(changed: Overrides, edits: Mapping[int, Path | None], run: str, store
     return changed
 
 
-def _edited(effect: Effect, answer: list[dict[str, object]], kept: Path | None, run: str) -> Overrides:
+def _edited(effect: Effect, answer: dict[str, object] | None, kept: Path | None, run: str) -> Overrides:
     from spanreel.cli.editor import edited as in_editor
     from spanreel.replay.editing import document, overrides
 

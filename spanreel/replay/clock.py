@@ -169,6 +169,7 @@ class _Following:
     """Asks the one that answers, and moves the clock to the end of what was served."""
 
     def __init__(self, inner: Responder, ends: Mapping[str, int], move: Callable[[int], None]) -> None:
+        self.root = inner.root
         self._inner = inner
         self._ends = ends
         self._move = move
@@ -186,7 +187,7 @@ class _Following:
         return self._inner.approval(request)
 
     def _served(self, answer: Any) -> Any:
-        source = getattr(answer, "source_span_id", None)
-        if source in self._ends:
-            self._move(self._ends[source])
+        ended = self._ends.get(getattr(answer, "source_span_id", None) or "")
+        if ended:
+            self._move(ended)
         return answer

@@ -73,9 +73,10 @@ def overrides(effect: Effect, before: str, after: str) -> Overrides:
             "edit one of the two",
         )
     if answer is not None:
-        if not isinstance(answer, (str, dict)):
+        if not isinstance(answer, str) and not (isinstance(answer, dict) and {"parts", "body"} & set(answer)):
             raise SpanreelError(
-                f"the answer of step {effect.number} is neither text nor a message", "write a text"
+                f"the answer of step {effect.number} is neither text nor a message",
+                "write a text, or a message like `recorded_answer`",
             )
         return Overrides(responses={effect.number: answer})
     if changed and not isinstance(request, dict):

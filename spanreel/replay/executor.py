@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 
 from spanreel.exceptions import ContractChanged, DecisionNeeded, EffectDenied, Signal, SpanreelError
-from spanreel.instrument import codec, process
+from spanreel.instrument import process
 from spanreel.instrument.responder import (
     ApprovalRequest,
     Decision,
@@ -171,7 +171,7 @@ class Executor:
                 return self._served_tool(found)
             if source == "stub":
                 self.books.stub += 1
-                return ToolAnswer(codec.encode(self._stubbed_result(step, found)), source="stub")
+                return ToolAnswer(stubs.tool(self._stubbed_result(step, found)), source="stub")
             if source == "deny":
                 raise self._denied(request, step)
             return self._router.tool_out(request, step)

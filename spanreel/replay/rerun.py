@@ -110,7 +110,9 @@ def asked(
     """
     said = {"model": model, "instructions": instructions, "tools": tools}
     every = {**(params or {}), **{name: value for name, value in said.items() if value is not None}}
-    _plain({"params": every, "step_overrides": step_overrides, "responses": responses})
+    _plain({"params": every, "step_overrides": step_overrides})
+    if agent is None:
+        _plain({"responses": responses})
     overrides = Overrides(every, step_overrides or {}, responses or {}, messages=messages)
     policy = policy_for(
         overrides,

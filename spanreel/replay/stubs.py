@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from spanreel.exceptions import SpanreelError
+from spanreel.instrument import codec
 from spanreel.instrument.responder import ModelAnswer, ModelRequest
 from spanreel.wire import recognise, rendering
 from spanreel.wire.lenient import mapping, parse
@@ -54,6 +55,17 @@ def model(request: ModelRequest, response: Any) -> ModelAnswer:
         response_id="stub",
     )
     return _answer(request, body, 200, "stub")
+
+
+def tool(result: Any) -> str:
+    """The codec's JSON text of a tool's result; what a person edited as that (`$type`) stays what it is."""
+    if isinstance(result, (Mapping, list)):
+        try:
+            text = json.dumps(result, ensure_ascii=False)
+        except (TypeError, ValueError):
+            return codec.encode(result)
+        return text if f'"{codec.TAG}"' in text else codec.encode(result)
+    return codec.encode(result)
 
 
 def rendered(request: ModelRequest, dialect: str, sent: bytes, status: int, reply: bytes) -> ModelAnswer:

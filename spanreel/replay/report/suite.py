@@ -59,8 +59,7 @@ def markdown(found: SuiteSummary) -> str:
     lines = [
         "## spanreel: recordings",
         "",
-        f"{counts.passed} of {counts.total} passed, {counts.diverged} diverged, {counts.errors} could not be judged "
-        f"({_seconds(found.duration)} s)",
+        f"{counts.passed} of {counts.total} passed, {counts.diverged} diverged, {counts.errors} failed otherwise, in {_seconds(found.duration)} s",
         "",
         "| | recording | verdict | recorded | time |",
         "|---|---|---|---:|---:|",

@@ -101,16 +101,18 @@ def _value(key: str, value: Any) -> Any:
     if key == "clock" and value not in (None, "now", "recorded"):
         raise SpanreelError(f"there is no clock {value!r}", "use now or recorded")
     if key.startswith("filter_"):
-        return tuple(_change(one) for one in value)
+        return tuple(_change(one) for one in value or ())
     return str(value) if key == "path" and value is not None else value
 
 
 def _parts(value: Sequence[str] | None) -> tuple[str, ...] | None:
     if value is None:
         return None
+    if isinstance(value, str):
+        value = (value,)
     unknown = [part for part in value if part not in MATCH_ON]
-    if unknown or isinstance(value, str):
-        raise SpanreelError(f"match_on does not know {unknown[0] if unknown else value!r}", f"use some of {', '.join(MATCH_ON)}")  # fmt: skip
+    if unknown:
+        raise SpanreelError(f"match_on does not know {unknown[0]!r}", f"use some of {', '.join(MATCH_ON)}")
     return tuple(value)
 
 

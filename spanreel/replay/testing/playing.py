@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -197,10 +197,8 @@ class Playing:
         inner, self._inner = self._inner, ExitStack()
         inner.__exit__(*why)
         if self.execution is not None:
-            try:
+            with suppress(Signal):  # it is in the verdict, which the plugin reads
                 self.execution.__exit__(*why)
-            except Signal:
-                pass  # it is in the verdict, which the plugin reads
 
     def _keep(self, ran: Sequence[Span]) -> None:
         """Write the recording, if this mode does and there is anything new."""

@@ -66,7 +66,7 @@ def spanreel_config() -> dict[str, Any]:
 
 @pytest.fixture
 def spanreel_recording(request: pytest.FixtureRequest, _spanreel: Playing | None) -> Playing:
-    """This test's recording: `.path`, `.mode`, `.replay` (what ran), `.verdict` and `.execution` of a replay."""
+    """The test's recording: `.path`, `.mode`, `.replay` (what ran), `.verdict` and `.execution` of a replay."""
     assert _spanreel is not None, f"{request.node.nodeid} has no recording"
     return _spanreel
 
@@ -150,8 +150,10 @@ def _begun(item: Any, config: Any) -> Playing:
         playing = Playing(test, options, mode(wanted))
         playing.begin()
     except SpanreelError as error:
-        pytest.fail(f"spanreel: {error.args[0]}\n  → {error.remedy}", pytrace=False)
-    return playing
+        words = f"spanreel: {error.args[0]}\n  → {error.remedy}"
+    else:
+        return playing
+    pytest.fail(words, pytrace=False)
 
 
 def _options(item: Any, config: Any) -> Options:
@@ -159,10 +161,9 @@ def _options(item: Any, config: Any) -> Options:
 
     said = [dict(config), *(_of_mark(mark) for mark in reversed(list(item.iter_markers(MARK))))]
     asked = item.config.getoption("spanreel_clock")
-    options = merged(
+    return merged(
         [{"clock": item.config.getini("spanreel_clock")}, *said, *([{"clock": asked}] if asked else [])]
     )
-    return options
 
 
 def _of_mark(mark: pytest.Mark) -> dict[str, Any]:
@@ -263,7 +264,7 @@ def _fail(item: Any, words: str, error: BaseException | None) -> NoReturn:
         words += f"\nthe test itself ended with {type(error).__name__}: {error}"
     if getattr(item, "_excinfo", None):
         item._excinfo = None
-    raise pytest.fail.Exception(words, pytrace=False) from error
+    raise pytest.fail.Exception(words, pytrace=False) from None
 
 
 def _again(item: Any, mode: str) -> str:

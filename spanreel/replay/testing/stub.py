@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from opentelemetry import context as otel_context
 
@@ -78,7 +78,7 @@ class Stub:
         if callable(answers):
             self._function = answers
         elif isinstance(answers, (str, Mapping)):
-            self._always = answers
+            self._always = cast("Answer", answers)
         else:
             self._queue.extend(answers)
 
@@ -188,6 +188,7 @@ class _Stubbing:
     """Model calls are the stub's; all else is asked of whoever was asked before."""
 
     def __init__(self, stub: Stub, inner: Responder) -> None:
+        self.root = inner.root
         self._stub = stub
         self._inner = inner
 
