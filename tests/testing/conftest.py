@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "instrument"))
 from model_server import ModelServer
 
 PLUGIN = "spanreel.replay.testing.plugin"
-AGENT = '''
+AGENT = """
 import os
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def lookup(order):
     with Path(os.environ["FIRED"]).open("a") as file:
         file.write("x")
     return {"order": order, "status": "sent"}
-'''
+"""
 
 
 @pytest.fixture
@@ -56,7 +56,9 @@ class Project:
         self.server = server
         (self.path / "pyproject.toml").write_text("", "utf-8")
         (self.path / "agent.py").write_text(AGENT, "utf-8")
-        (self.path / "pytest.ini").write_text(f"[pytest]\naddopts = -p {PLUGIN} -p no:cacheprovider\n", "utf-8")
+        (self.path / "pytest.ini").write_text(
+            f"[pytest]\naddopts = -p {PLUGIN} -p no:cacheprovider\n", "utf-8"
+        )
 
     def test(self, source: str, name: str = "test_agent.py") -> None:
         """Write the tests."""

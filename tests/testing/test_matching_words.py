@@ -4,14 +4,14 @@ from __future__ import annotations
 
 pytest_plugins = ["pytester"]
 
-CONFTEST = '''
+CONFTEST = """
 import pytest
 
 @pytest.fixture(scope="module")
 def spanreel_config():
     return {"filter_headers": [("user-agent", "any")], "filter_query_parameters": ["trace"]}
-'''
-TESTS = '''
+"""
+TESTS = """
 import os, uuid
 import pytest
 from dataclasses import replace
@@ -47,7 +47,7 @@ def test_before(spanreel_recording):
 def test_ignored():
     create(str(uuid.uuid4()))
     lookup("W1")
-'''
+"""
 
 
 def test_what_is_left_out_and_how_calls_are_compared(project) -> None:
@@ -56,7 +56,10 @@ def test_what_is_left_out_and_how_calls_are_compared(project) -> None:
     project.test(TESTS)
     project.run("--spanreel-record=once").assert_outcomes(passed=5)
     assert (len(project.server.served), project.fired) == (5, 1)
-    kept = {file.rpartition("/")[2].split(".")[0]: (project.path / file).read_text("utf-8") for file in project.recordings()}
+    kept = {
+        file.rpartition("/")[2].split(".")[0]: (project.path / file).read_text("utf-8")
+        for file in project.recordings()
+    }
     assert len(kept) == 5
     assert '\\"user\\":' not in kept["test_body"]
     assert '\\"session\\":\\"any\\"' in kept["test_body"]

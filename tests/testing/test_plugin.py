@@ -7,7 +7,7 @@ from pathlib import Path
 
 pytest_plugins = ["pytester"]
 
-ONE = '''
+ONE = """
 import pytest
 from agent import ask, lookup
 
@@ -15,7 +15,7 @@ from agent import ask, lookup
 def test_order():
     assert ask("where is it?") == "Hello wörld"
     assert lookup("W1")["status"] == "sent"
-'''
+"""
 
 
 def test_recorded_once_and_replayed_from_then_on(project) -> None:
@@ -45,7 +45,11 @@ def test_a_recording_says_nothing_of_where_and_when(project) -> None:
     assert str(project.path) not in file.read_text("utf-8")
     assert "process.pid" not in file.read_text("utf-8")
     spans = [json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"][0] for line in after]
-    assert [span["name"] for span in spans] == ["invoke_workflow test_order", "chat gpt-4.1-mini", "execute_tool lookup"]
+    assert [span["name"] for span in spans] == [
+        "invoke_workflow test_order",
+        "chat gpt-4.1-mini",
+        "execute_tool lookup",
+    ]
 
 
 def test_a_miss_fails_the_test_that_swallows_it(project) -> None:
@@ -87,7 +91,9 @@ def test_a_failed_test_is_not_recorded(project) -> None:
     result.assert_outcomes(failed=1)
     assert "not recorded, for the test failed: recordings/test_agent/test_order.otlp.jsonl" in result.outlines
     assert file.read_bytes() == before
-    project.test(ONE.replace('"sent"', '"lost"').replace("mark.spanreel", "mark.spanreel(record_on_exception=True)"))
+    project.test(
+        ONE.replace('"sent"', '"lost"').replace("mark.spanreel", "mark.spanreel(record_on_exception=True)")
+    )
     project.run("--spanreel-record=all").assert_outcomes(failed=1)
     assert file.read_bytes() != before
 
@@ -96,7 +102,9 @@ def test_new_calls_are_added_to_what_is_recorded(project) -> None:
     """In `new`, recorded calls are served and the others go live and are appended; then all of it replays."""
     project.test(ONE)
     project.run()
-    longer = ONE.replace('    assert lookup', '    assert ask("and now?") == "Hello wörld"\n    assert lookup')
+    longer = ONE.replace(
+        "    assert lookup", '    assert ask("and now?") == "Hello wörld"\n    assert lookup'
+    )
     project.test(longer)
     result = project.run("--spanreel-record=new_episodes")
     result.assert_outcomes(passed=1)
@@ -129,7 +137,7 @@ def test_a_call_that_is_used_up_is_a_miss(project) -> None:
     """Each recorded call answers once."""
     project.test(ONE)
     project.run()
-    project.test(ONE.replace('    assert lookup', '    ask("where is it?")\n    assert lookup'))
+    project.test(ONE.replace("    assert lookup", '    ask("where is it?")\n    assert lookup'))
     result = project.run()
     result.assert_outcomes(failed=1)
     assert "asked again" in result.stdout.str()
@@ -147,7 +155,7 @@ def test_the_network_is_closed_in_a_replay(project) -> None:
     assert "connect 192.0.2.1:80" in result.stdout.str()
 
 
-MANY = '''
+MANY = """
 import unittest
 import openai, os, pytest
 from agent import ask, lookup
@@ -188,7 +196,7 @@ async def test_async(spanreel_recording):
         text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
     assert text == "Hello wörld"
     assert spanreel_recording.replay.content == text
-'''
+"""
 
 
 def test_every_kind_of_test(project) -> None:
@@ -207,7 +215,9 @@ def test_every_kind_of_test(project) -> None:
 
 def test_pytest_asyncio(project) -> None:
     """Its tests run in a context of its own making; the calls are the test's all the same."""
-    source = MANY.split("@pytest.mark.anyio")[1].replace("@pytest.mark.spanreel", "@pytest.mark.asyncio\n@pytest.mark.spanreel")
+    source = MANY.split("@pytest.mark.anyio")[1].replace(
+        "@pytest.mark.spanreel", "@pytest.mark.asyncio\n@pytest.mark.spanreel"
+    )
     project.test(f"import openai, os, pytest\n{source}")
     words = ("-p", "pytest_asyncio", "-o", "asyncio_default_fixture_loop_scope=function")
     project.run(*words).assert_outcomes(passed=1)

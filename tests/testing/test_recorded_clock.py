@@ -95,7 +95,7 @@ def test_a_recording_without_times() -> None:
         pass
 
 
-CLOCKED = '''
+CLOCKED = """
 import datetime as dt, time, uuid
 import pytest
 from agent import ask, lookup
@@ -105,7 +105,7 @@ def test_clock():
     ask(f"it is {dt.datetime.now().isoformat()}, {time.time_ns()}, {uuid.uuid4()}")
     lookup(str(uuid.uuid4()))
     ask(f"it is {dt.datetime.now().isoformat()}, {time.time_ns()}, {uuid.uuid4()}")
-'''
+"""
 
 
 def test_a_test_that_says_what_time_it_is(project) -> None:
