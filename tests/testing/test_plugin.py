@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+
+from commands import environment
 
 pytest_plugins = ["pytester"]
 
