@@ -21,6 +21,8 @@ Signal (BaseException)        meant to pass through the `except Exception` of SD
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SpanreelError(Exception):
     """Something asked of spanreel cannot be done.
@@ -98,11 +100,21 @@ class Divergence(Signal):
     Attributes:
         report: what was asked, the nearest recorded call and what differs, as a JSON object
             (`spanreel schema divergence`).
+        step: number of the step that the recording has in that place; 0 if it is not known.
+        kind: what is wrong with the call, such as ``unmatched`` or ``unconsumed``.
+        code_line: ``file:line`` of the agent's code that made the call, or an empty string.
+        nearest: the nearest recorded call and which message differs, as a JSON object; None if nothing is left.
+        next: commands that go on from here.
     """
 
-    def __init__(self, message: str, report: dict[str, object] | None = None) -> None:
+    def __init__(self, message: str, report: dict[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.report: dict[str, object] = report or {}
+        self.report: dict[str, Any] = report or {}
+        self.step: int = self.report.get("step") or 0
+        self.kind: str = self.report.get("kind") or ""
+        self.code_line: str = self.report.get("code_line") or ""
+        self.nearest: dict[str, Any] | None = self.report.get("nearest")
+        self.next: list[str] = self.report.get("next") or []
 
 
 class ApprovalPending(Signal):

@@ -103,7 +103,7 @@ def _draw(found: ReplayComparison) -> None:
         return
     sections = [
         changes.cause(found, width, marked),
-        ["steps", *changes.steps(found.steps, width)],
+        [changes.heading("steps"), *changes.steps(found.steps, width)],
         changes.tool_calls(found, width, marked),
         changes.notes(found, width),
         changes.facts(found, width, marked),

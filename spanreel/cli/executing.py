@@ -133,6 +133,21 @@ def replay(
     respond: Respond = None,
     live: Annotated[bool, typer.Option("--live", help="Models are live from the first call on.")] = False,
     stub: Annotated[bool, typer.Option("--stub", help="A dry run: no model is asked.")] = False,
+    calls: Annotated[
+        bool,
+        typer.Option(
+            "--calls", help="Run no agent: ask each recorded model call again, and compare answers."
+        ),
+    ] = False,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            min=2,
+            help="Ask the diverging call K times with and without the --set: is it noise?",
+            show_default=False,
+        ),
+    ] = None,
     allow_tool: AllowTool = None,
     max_cost: MaxCost = None,
     max_calls: MaxCalls = None,
@@ -153,6 +168,10 @@ def replay(
     With --set or --live models are live from the first call on, and tools stay recorded unless --allow-tool
     names them. With only --step or --respond it is a fork at the first step that they name.
 
+    --calls and --samples need no agent: recorded model calls are asked again, live, as they were but for
+    --set. --step N alone is that call only. They are 0 where all is well, 1 for a failed call or where
+    nothing can be told, 4 where --samples finds a change outside the provider's own spread.
+
     The verdict is exact, equivalent, drifted or diverged. Exit codes: 0 exact or equivalent; 4 diverged;
     3 paused; 1 for an error of the agent that is not in the recording.
 
@@ -162,7 +181,15 @@ def replay(
         spanreel replay last --set model=gpt-5-mini --max-cost 0.10
         spanreel replay last --step 3 --set temperature=0
         spanreel replay last -- python agent.py --new-prompt
+        spanreel replay last --calls --set model=anthropic/claude-sonnet-5
+        spanreel replay last --samples 6 --live --set temperature=0
     """
+    if calls or samples is not None:
+        from spanreel.cli.asking import ask
+
+        unfit = {"-- CMD": command, "--respond": respond, "--stub": stub, "--allow-tool": allow_tool}
+        limits = (max_cost, max_calls, max_seconds)
+        raise typer.Exit(ask(run, set_, step, unfit, limits, samples, json=json, store=store))
     changed = _overrides(run, store, set_, step, respond)
     policy = _policy(
         changed, None, (max_cost, max_calls, max_seconds),

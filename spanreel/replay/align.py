@@ -100,21 +100,48 @@ def align(
 
     Returns:
         Pairs in order: what both have in their common order, between them what was removed, then what was added
-        or moved here.
+        or moved here. Equal steps that only changed places with steps running at the same time are the same.
     """
     left, right = left or comparables(a), right or comparables(b)
     if [step.key for step in left] <= [step.key for step in right]:
         kept, moved = _matches(left, right)
     else:
         kept, moved = (_mirrored(matches) for matches in _matches(right, left))
+    elsewhere = set(moved) - _at_once(a, b, left, right, kept, moved)
     again = (
         _repeats(left, {at for at, _ in (*kept, *moved)}),
         _repeats(right, {to for _, to in (*kept, *moved)}),
     )
     return [
-        _pair(a, b, left, right, at, to, moved=(at, to) in moved, repeated=at in again[0] or to in again[1])
+        _pair(
+            a, b, left, right, at, to, moved=(at, to) in elsewhere, repeated=at in again[0] or to in again[1]
+        )
         for at, to in _in_order(kept, set(moved), len(a), len(b))
     ]
+
+
+def _at_once(
+    a: Sequence[ReplayStep],
+    b: Sequence[ReplayStep],
+    left: Sequence[Comparable],
+    right: Sequence[Comparable],
+    kept: Matches,
+    moved: Matches,
+) -> set[tuple[int, int]]:
+    """Equal steps in another order only among steps that ran at the same time: which began first is chance."""
+    paired = [*kept, *moved] if moved else []
+
+    def by_chance(at: int, to: int) -> bool:
+        crossed = ((k, m) for k, m in paired if (at < k) != (to < m) and (at, to) != (k, m))
+        return all(_overlap(a[at], a[k]) or _overlap(b[to], b[m]) for k, m in crossed)
+
+    return {(at, to) for at, to in moved if left[at].key == right[to].key and by_chance(at, to)}
+
+
+def _overlap(one: ReplayStep, other: ReplayStep) -> bool:
+    if one.offset is None or other.offset is None or one.duration is None or other.duration is None:
+        return False
+    return one.offset < other.offset + other.duration and other.offset < one.offset + one.duration
 
 
 def _repeats(steps: Sequence[Comparable], paired: set[int]) -> set[int]:

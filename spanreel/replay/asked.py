@@ -19,8 +19,10 @@ from spanreel.wire.lenient import mapping, parse
 
 if TYPE_CHECKING:
     from spanreel.replay.calls import RecordedCall
+    from spanreel.replay.grade import Missing
     from spanreel.replay.timeline import GradeWord
     from spanreel.wire.records import Message
+    from spanreel.wire.spans import Span
 
 TRANSPORT: Final = "requests"
 REBUILT: Final = "rebuilt from its messages: settings that its emitter does not keep are not in it"
@@ -68,14 +70,19 @@ def asked(call: RecordedCall, parameters: Mapping[str, Any]) -> Asked:
     lacking = [one for one in judged.missing if not _supplied(call, one.attribute, parameters)]
     if judged.grade == "view-only" and lacking:
         first = lacking[0]
-        switch = f"; {first.switch}" if first.switch else ""
         raise NotReplayable(
             f"step {call.number} cannot be asked again: it has no {first.attribute} ({first.why})",
-            f"record it with that{switch}",
+            _remedy(call, first),
         )
     if judged.grade == "exact":
         return _exact(call, parameters)
     return _rebuilt(call, parameters)
+
+
+def _remedy(call: RecordedCall, lacking: Missing) -> str:
+    if lacking.attribute == grade.spelling(call).tools:
+        return "give them: --set tools=@FILE"
+    return f"record it with {lacking.switch}" if lacking.switch else "record it with its content"
 
 
 def _supplied(call: RecordedCall, attribute: str, parameters: Mapping[str, Any]) -> bool:
@@ -156,7 +163,7 @@ def _names_home(dialect: str, model: Any) -> bool:
 def dialect_of(call: RecordedCall) -> str:
     """The dialect in which a call without bytes was made, as far as its spans tell."""
     provider = call.record.provider or ""
-    if any(span.attributes.get("openai.api.type") == "responses" for span in call.spans):
+    if any(_of_responses(span) for span in call.spans):
         return "openai.responses"
     if provider == "anthropic":
         return "anthropic.messages"
@@ -166,6 +173,11 @@ def dialect_of(call: RecordedCall) -> str:
         model = (call.record.model or call.record.response_model or "").rpartition("/")[2]
         return next((dialect for start, dialect in _FAMILIES if model.startswith(start)), "openai.chat")
     return "openai.chat"
+
+
+def _of_responses(span: Span) -> bool:
+    """Whether a span says that it is of OpenAI's Responses API."""
+    return span.attributes.get("openai.api.type") == "responses" or span.name == "openai.response"
 
 
 def _raw(call: RecordedCall, dialect: str) -> dict[str, Any] | None:

@@ -81,12 +81,13 @@ def first_divergence(
     if place is None:
         return None
     pair = pairs[place]
-    if not pair.changes:
-        pair = _answered_otherwise(place, here, there) or pair
+    if pair.relation != "changed":
+        pair = _side_by_side(pairs, place, here, there) or pair
     if pair.a is None or pair.b is None or not pair.changes:
         return _one_sided(pair)
-    path, one, other = pair.changes[0]
     differs, words = _said(pair.a, pair.b, pair.changes)
+    failed = [change for change in pair.changes if change[0].endswith(".error")] if differs == "error" else []
+    path, one, other = (failed or pair.changes)[0]
     return FirstDivergence(
         a_step=pair.a.number,
         b_step=pair.b.number,
@@ -102,24 +103,33 @@ def first_divergence(
     )
 
 
-def _answered_otherwise(
+def _side_by_side(
+    pairs: Sequence[Pair],
     place: int,
     here: tuple[Sequence[ReplayStep], Sequence[Comparable]],
     there: tuple[Sequence[ReplayStep], Sequence[Comparable]],
 ) -> Pair | None:
-    """The steps at which the runs part, as one pair, where they asked the same and were answered differently.
+    """The steps at which the runs part, as one pair, where one is the other asked or answered in another way.
 
-    A call that failed and was made again is aligned by its second answer; what came first is the failure.
+    They asked the same: a call that failed and was made again is aligned by its second answer, and what came first is
+    the failure. Or both are model calls, and neither is made by the other run later: its prompt was another.
     """
-    if place >= min(len(here[0]), len(there[0])):
+    if place >= min(len(here[0]), len(there[0])) or any(
+        pair.a is not one or pair.b is not other
+        for pair, one, other in zip(pairs[:place], here[0], there[0], strict=False)
+    ):
         return None
     left, right = here[1][place], there[1][place]
-    if left.request_key != right.request_key or left.key == right.key:
+    if left.key == right.key:
+        return None
+    one, other = here[0][place], there[0][place]
+    later = any(pair.similarity == 1 and (pair.a is one or pair.b is other) for pair in pairs)
+    if left.request_key != right.request_key and (later or left.kind != right.kind or left.kind[0] != "llm"):
         return None
     found = changes(left.document, right.document)
     return Pair(
-        a=here[0][place],
-        b=there[0][place],
+        a=one,
+        b=other,
         relation="changed",
         paths=[path for path, _, _ in found],
         changes=found,

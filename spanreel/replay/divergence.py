@@ -1,29 +1,31 @@
 """What a replayed agent did that its recording does not have, for people and for programs.
 
-A report names the step, the recorded call that is nearest, which message differs and how, and what to do next. It
-judges nothing: whether a call matched was decided by `match`. Values only.
+A report names the step, the line that made the call, the recorded call that is nearest, which message differs and how,
+why each tier of matching failed, and three commands that go on. It judges nothing: whether a call matched was decided
+by `match`. Values only.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from spanreel.instrument.responder import ModelRequest, ToolRequest
-from spanreel.replay.match import Consumed, Matcher, Miss
-from spanreel.replay.recording import Effect, ModelEffect, ToolEffect
+from spanreel.replay.match import NEIGHBOUR, Consumed, Matcher, Miss
+from spanreel.replay.nearest import THRESHOLD, Near, message_difference, text_of
+from spanreel.replay.recording import Effect, ModelEffect, Recording, ToolEffect
 from spanreel.replay.timeline import Frozen
-from spanreel.replay.wording import common_start, marked, similarity, word_diff
-from spanreel.wire import identity, recognise
+from spanreel.replay.wording import marked, similarity, word_diff
+from spanreel.wire import bodies, identity, recognise
 from spanreel.wire.content import canonical_json
 from spanreel.wire.differences import first_difference
-from spanreel.wire.lenient import parse
 
-_CANDIDATES = 8
 _LIKE_ENOUGH = 0.3
+_SHORT = 80
 _HEADLINES = {
     "unmatched": "is not the recorded call",
     "served": "was asked again, but was recorded only as often as it has been served",
@@ -63,7 +65,7 @@ class Nearest(Frozen):
     """The recorded call that is most like it.
 
     Attributes:
-        score: 0 to 1: the share of the messages that are equal, from the first on, the first different one counting as far as it is alike.
+        score: 0 to 1: the share of the messages that are equal, the first different one counting as far as it is alike.
         path: JSON path of the first difference.
         recorded, asked: the values there.
         message: number of the first different message, from 0; None if the messages are equal, or it is a tool call.
@@ -84,7 +86,7 @@ class Nearest(Frozen):
 
 
 class Tried(Frozen):
-    """A tier of matching, and why it found nothing."""
+    """A tier of matching, and why it found nothing: where the nearest recorded call differs in that tier's form."""
 
     tier: str
     why: str
@@ -97,7 +99,8 @@ class DivergenceReport(Frozen):
         step: number of the step that the recording has in that place.
         kind: `unconsumed` is a recorded call that the replayed agent did not make.
         code_line: `file:line` of the agent's code that made the call.
-        next: commands that go on from here.
+        next: what goes on from here: accept the call and go live, the same with this step edited, record anew.
+        see: commands that show more.
     """
 
     schema_: Literal["spanreel.divergence.v1"] = Field(default="spanreel.divergence.v1", alias="schema")
@@ -111,6 +114,7 @@ class DivergenceReport(Frozen):
     run_id: str | None = None
     source_run_id: str | None = None
     next: list[str] = Field(default_factory=list[str])
+    see: list[str] = Field(default_factory=list[str])
 
     def text(self) -> str:
         """The report as people read it, in a few lines."""
@@ -128,6 +132,7 @@ class DivergenceReport(Frozen):
                 lines += [f"    {line}" for line in near.words.splitlines()]
         lines += [f"  tier {one.tier}: {one.why}" for one in self.tried]
         lines += [f"  next: {command}" for command in self.next]
+        lines += [f"  see: {command}" for command in self.see]
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, object]:
@@ -145,7 +150,8 @@ def report(
 ) -> DivergenceReport:
     """Why this call was not answered, from what the recording has and what is left of it."""
     asked = _asked(request)
-    nearest = _nearest(matcher, consumed, request, miss)
+    compared = _compared(matcher, consumed, request, miss)
+    nearest = _described(compared) if isinstance(compared, Near) else compared
     step = nearest.step if nearest and nearest.score >= _LIKE_ENOUGH else consumed.count() + 1
     return DivergenceReport(
         step=step,
@@ -153,18 +159,25 @@ def report(
         asked=asked,
         message=_headline(step, asked.title, miss.kind),
         nearest=nearest,
-        tried=[Tried(tier=tier, why=why) for tier, why in miss.tried],
+        tried=list(_tried(matcher, request, miss, compared)),
         code_line=code_line or None,
         run_id=run_id,
         source_run_id=matcher.recording.run_id,
-        next=next_commands(matcher.recording.run_id, run_id),
+        next=next_commands(matcher.recording, step),
+        see=see_commands(matcher.recording.run_id, run_id),
     )
 
 
 def about(
-    effect: Effect, kind: Kind, source_run_id: str, code_line: str = "", run_id: str | None = None
+    effect: Effect,
+    kind: Kind,
+    source_run_id: str,
+    code_line: str = "",
+    run_id: str | None = None,
+    recording: Recording | None = None,
 ) -> DivergenceReport:
     """A report about a recorded call itself: it was not made, or more was wanted of it than was recorded."""
+    recording = recording or Recording(source_run_id, ())
     asked = (
         Asked(source="model", dialect=effect.dialect, model=effect.model)
         if isinstance(effect, ModelEffect)
@@ -178,7 +191,8 @@ def about(
         code_line=code_line or None,
         run_id=run_id,
         source_run_id=source_run_id,
-        next=next_commands(source_run_id, run_id),
+        next=next_commands(recording, effect.number),
+        see=see_commands(source_run_id, run_id),
     )
 
 
@@ -189,13 +203,19 @@ def failure(request: ModelRequest | ToolRequest, error: Exception, run_id: str) 
     return DivergenceReport(step=0, kind="failed", asked=asked, message=message, source_run_id=run_id)
 
 
-def next_commands(source_run_id: str, run_id: str | None = None) -> list[str]:
-    """What to run next."""
-    return [
-        f"spanreel show {source_run_id}",
-        f"spanreel diff {source_run_id} {run_id or 'last'}",
-        "run the agent again with recording on, if the change is meant",
-    ]
+def next_commands(recording: Recording, step: int) -> list[str]:
+    """Three ways on from a step: take what the agent does now and go live, the same with the step edited, record anew."""
+    name = shlex.quote(recording.name or recording.run_id)
+    again = "run the agent again with recording on"
+    if recording.command:
+        again = f"spanreel run -- {shlex.join(('python', *recording.command))}"
+    fork = f"spanreel fork {name} --at {step}"
+    return [fork, f"{fork} --edit {step}", again]
+
+
+def see_commands(source_run_id: str, run_id: str | None = None) -> list[str]:
+    """What shows more of the recorded run and of this one."""
+    return [f"spanreel show {source_run_id}", f"spanreel diff {source_run_id} {run_id or 'last'}"]
 
 
 def title(request: ModelRequest | ToolRequest) -> str:
@@ -215,9 +235,10 @@ def _asked(request: ModelRequest | ToolRequest) -> Asked:
     return Asked(source="model", dialect=request.dialect, model=model)
 
 
-def _nearest(
+def _compared(
     matcher: Matcher, consumed: Consumed, request: ModelRequest | ToolRequest, miss: Miss
-) -> Nearest | None:
+) -> Near | Nearest | None:
+    """The nearest recorded call that is left; the one that fits, where it cannot be served."""
     if miss.effect is not None:
         return Nearest(
             step=miss.effect.number, span_id=miss.effect.span_id, title=miss.effect.title, score=1.0
@@ -228,64 +249,91 @@ def _nearest(
             [one for one in left if isinstance(one, ToolEffect)], request, matcher.arguments(request)
         )
     same = [one for one in left if isinstance(one, ModelEffect) and one.dialect == request.dialect]
-    return _nearest_model(same, matcher.body(request))
+    return matcher.nearest.model(same, matcher.body(request))
 
 
-def _nearest_model(left: Sequence[ModelEffect], body: bytes) -> Nearest | None:
-    asked = _form(body)
-    digests = [canonical_json(one) for one in identity.history(asked)]
-    ranked: list[tuple[int, int, ModelEffect, Any]] = []
-    for effect in left:
-        form = _form(effect.body)
-        said = [canonical_json(one) for one in identity.history(form)]
-        ranked.append((common_start(said, digests), -abs(len(said) - len(digests)), effect, form))
-    ranked.sort(key=lambda one: (-one[0], -one[1], one[2].index))
-    scored = [
-        (_score(form, asked, equal), equal, effect, form) for equal, _, effect, form in ranked[:_CANDIDATES]
-    ]
-    best = max(scored, key=lambda one: one[0], default=None)
-    if best is None:
-        return None
-    score, equal, effect, form = best
-    return _described(effect, form, asked, equal, round(score, 3))
-
-
-def _score(recorded: Any, asked: Any, equal: int) -> float:
-    """See `Nearest.score`; `equal` is how many messages both begin with."""
-    was, now = identity.history(recorded), identity.history(asked)
-    longest = max(len(was), len(now))
-    if equal < longest:
-        return (equal + similarity(_text(was, equal), _text(now, equal))) / longest
-    return 1.0 if first_difference(recorded, asked) is None else 0.95
-
-
-def _described(effect: ModelEffect, recorded: Any, asked: Any, equal: int, score: float) -> Nearest:
-    was, now = identity.history(recorded), identity.history(asked)
-    found = first_difference(recorded, asked)
-    words, role, message = None, None, None
-    if equal < max(len(was), len(now)):
-        words = marked(word_diff(_text(was, equal), _text(now, equal)))
-        role, message = _role(now, equal) or _role(was, equal), equal
-    elif found:
-        words = marked(word_diff(_plain(found[1]), _plain(found[2])))
+def _described(near: Near) -> Nearest:
+    was, now = identity.history(near.recorded), identity.history(near.asked)
+    words, role, recorded, asked = None, None, None, None
+    if near.message is not None:
+        words = marked(word_diff(text_of(was, near.message), text_of(now, near.message)))
+        role = _role(now, near.message) or _role(was, near.message)
+    found = message_difference(near.recorded, near.asked)
+    if found:
+        _, recorded, asked = found
+        words = words if words is not None else marked(word_diff(_plain(recorded), _plain(asked)))
     return Nearest(
-        step=effect.number, span_id=effect.span_id, title=effect.title, score=score,
-        path=_path(recorded, asked, message) or (found[0] if found else None),
-        recorded=_brief(found[1]) if found else None, asked=_brief(found[2]) if found else None,
-        message=message, role=role, words=words,
+        step=near.effect.number, span_id=near.effect.span_id, title=near.effect.title, score=round(near.score, 3),
+        path=near.path, recorded=_brief(recorded), asked=_brief(asked), message=near.message, role=role, words=words,
     )  # fmt: skip
 
 
-def _path(recorded: Any, asked: Any, message: int | None) -> str | None:
-    """Where the first difference lies within that message, seen from the body."""
-    if message is None:
+def _tried(
+    matcher: Matcher, request: ModelRequest | ToolRequest, miss: Miss, compared: Near | Nearest | None
+) -> Iterator[Tried]:
+    """Each tier, with where the nearest differs in its form; as `match` said it where there is nothing to compare."""
+    tiers = {tier.name: tier for tier in matcher.tiers}
+    by_span = {effect.span_id: effect for effect in matcher.recording.effects}
+    for name, said in miss.tried:
+        effect = (
+            compared.effect
+            if isinstance(compared, Near)
+            else by_span.get(compared.span_id)
+            if compared
+            else None
+        )
+        why = None
+        if miss.kind == "unmatched" and compared is not None and effect is not None:
+            if name == NEIGHBOUR:
+                why = _why_no_neighbour(request, effect, compared.score)
+            elif isinstance(request, ToolRequest):
+                why = _why_no_tool(effect, request, matcher.arguments(request), scrub=tiers[name].scrubs)
+            elif isinstance(effect, ModelEffect):
+                why = _why_no_model(effect, request, matcher.body(request), tiers[name])
+        yield Tried(tier=name, why=why or said)
+
+
+def _why_no_model(effect: ModelEffect, request: ModelRequest, body: bytes, tier: identity.Tier) -> str | None:
+    try:
+        was, now = (tier.form(bodies.whole(raw)).value for raw in (effect.body, body))
+    except RecursionError:
         return None
-    was, now = identity.history(recorded), identity.history(asked)
-    key = next((one for one in ("messages", "input", "contents") if one in {**recorded, **asked}), "messages")
-    if message >= len(was) or message >= len(now):
-        return f"$.{key}[{message}]"
-    found = first_difference(was[message], now[message])
-    return f"$.{key}[{message}]{found[0][1:]}" if found else None
+    found = message_difference(was, now)
+    if found is not None:
+        return _differs(*found)
+    path = recognise.path_of(request.url)
+    return f"the path of the URL was {effect.path} and is {path}" if path != effect.path else None
+
+
+def _why_no_tool(effect: Effect, request: ToolRequest, arguments: Any, *, scrub: bool) -> str | None:
+    assert isinstance(effect, ToolEffect)
+    was, now = effect.arguments, arguments
+    if scrub:
+        was, now = (identity.scrubbed_arguments(one).value for one in (was, now))
+    found = first_difference(
+        {"name": effect.name, "arguments": was}, {"name": request.name, "arguments": now}
+    )
+    return _differs(*found) if found else None
+
+
+def _why_no_neighbour(request: ModelRequest | ToolRequest, effect: Effect, score: float) -> str:
+    if isinstance(request, ToolRequest):
+        safety = {request.safety, effect.safety if isinstance(effect, ToolEffect) else ""}
+        if safety != {"read"}:
+            return "a tool that is not declared read is never answered by its neighbour"
+    return f"the nearest is {score:.0%} alike, and {THRESHOLD:.0%} is the least that is served"
+
+
+def _differs(path: str, recorded: Any, asked: Any) -> str:
+    was, now = _plain(recorded), _plain(asked)
+    if len(was) <= _SHORT and len(now) <= _SHORT:
+        return f"at {path}: {_quoted(recorded)} was recorded, {_quoted(asked)} was asked"
+    words = marked(word_diff(was, now)).replace("\n", "\\n")
+    return f"at {path}: {words if len(words) <= 3 * _SHORT else words[: 3 * _SHORT] + '…'}"
+
+
+def _quoted(value: Any) -> str:
+    return value if value == bodies.ABSENT else canonical_json(value)
 
 
 def _nearest_tool(left: Sequence[ToolEffect], request: ToolRequest, arguments: Any) -> Nearest | None:
@@ -307,23 +355,6 @@ def _compare_tool(effect: ToolEffect, request: ToolRequest, arguments: Any) -> N
         recorded=_brief(found[1]) if found else None, asked=_brief(found[2]) if found else None,
         words=marked(word_diff(f"{effect.name} {was}", f"{request.name} {now}")),
     )  # fmt: skip
-
-
-def _form(body: bytes) -> Any:
-    value = parse(body)
-    return identity.canonical(value) if isinstance(value, dict) else {}
-
-
-def _text(messages: Sequence[Any], place: int) -> str:
-    """A message as text: what was said where that is all there is, else its JSON; empty past the end."""
-    if place >= len(messages):
-        return ""
-    message = messages[place]
-    if isinstance(message, dict):
-        said = message.get("content")
-        if isinstance(said, str) and set(message) <= {"role", "content"}:
-            return said
-    return _plain(message)
 
 
 def _role(messages: Sequence[Any], place: int) -> str | None:

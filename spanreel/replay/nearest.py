@@ -2,8 +2,8 @@
 how it is shown, is for others.
 
 Calls are compared in the form of a tier of `identity`, message by message: how many messages both begin with, how much
-alike the first different ones are, and how many both end with, as a share of the longer history. A one-word edit of the
-first message leaves a long conversation as near as a one-word edit of the last.
+alike the first different ones are, and how many after them are equal, place by place or from the end, as a share of the
+longer history. A one-word edit of the first message leaves a long conversation as near as a one-word edit of the last.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import eq
 from typing import Any, Final
 
 from spanreel.replay.recording import ModelEffect
@@ -124,30 +125,34 @@ def _digests(form: Any) -> list[int]:
 
 def _equal(was: Sequence[int], now: Sequence[int]) -> int:
     start = common_start(was, now)
-    return start + common_start(was[start:][::-1], now[start:][::-1])
+    return start + _equal_after(was, now, start)
+
+
+def _equal_after(was: Sequence[int], now: Sequence[int], place: int) -> int:
+    """How many messages past this one are equal: at the same place, or, where one was put in or left out, from the end."""
+    old, new = was[place + 1 :], now[place + 1 :]
+    return max(sum(map(eq, old, new)), common_start(old[::-1], new[::-1]))
 
 
 def _near(effect: ModelEffect, recorded: Any, asked: Any, was: Sequence[int], now: Sequence[int]) -> Near:
     start = common_start(was, now)
     longest = max(len(was), len(now))
+    found = message_difference(recorded, asked)
+    path = found[0] if found else None
     if start == longest:
-        found = first_difference(recorded, asked)
-        score = SAME_MESSAGES if found else 1.0
-        return Near(effect, score, None, found[0] if found else None, recorded, asked)
+        return Near(effect, SAME_MESSAGES if found else 1.0, None, path, recorded, asked)
     old, new = identity.history(recorded), identity.history(asked)
-    end = common_start(was[start + 1 :][::-1], now[start + 1 :][::-1])
-    score = (start + similarity(text_of(old, start), text_of(new, start)) + end) / longest
-    return Near(effect, round(score, 3), start, _path(recorded, asked, start), recorded, asked)
+    alike = similarity(text_of(old, start), text_of(new, start))
+    score = (start + alike + _equal_after(was, now, start)) / longest
+    return Near(effect, round(score, 3), start, path, recorded, asked)
 
 
-def _path(recorded: Any, asked: Any, message: int) -> str:
-    """Where the first difference lies within that message, seen from the body."""
+def message_difference(recorded: Any, asked: Any) -> tuple[str, Any, Any] | None:
+    """The first difference of two forms as JSON path, recorded, asked: in the messages if they differ, else elsewhere."""
     old, new = identity.history(recorded), identity.history(asked)
     key = history_key(asked) or history_key(recorded)
-    if message >= len(old) or message >= len(new):
-        return f"$.{key}[{message}]"
-    found = first_difference(old[message], new[message])
-    return f"$.{key}[{message}]{found[0][1:] if found else ''}"
+    found = first_difference(old, new)
+    return (f"$.{key}{found[0][1:]}", *found[1:]) if found else first_difference(recorded, asked)
 
 
 def _streams(form: Any) -> bool:

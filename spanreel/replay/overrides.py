@@ -81,6 +81,8 @@ def _put(body: dict[str, Any], name: str, value: Any) -> None:
     *above, last = name.split(".")
     owner = body
     for key in above:
+        if value is None and key not in owner:
+            return  # there is nothing to take out
         inner = owner.setdefault(key, {})
         if not isinstance(inner, dict):
             raise SpanreelError(

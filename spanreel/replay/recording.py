@@ -110,6 +110,7 @@ class Recording:
     warnings: what could not be taken in, in words.
     started_ns: when the run began, Unix nanoseconds; 0: not known. uuid_seed: of the uuid4 values that it drew, if kept.
     decisions: about its gates, by approval id, in order.
+    name: what means it in a command; empty: its run_id does. command: what followed the interpreter's name, if known.
     """
 
     run_id: str
@@ -123,6 +124,8 @@ class Recording:
     started_ns: int = 0
     uuid_seed: str | None = None
     decisions: Mapping[str, tuple[Decision, ...]] = field(default_factory=dict[str, "tuple[Decision, ...]"])
+    name: str = ""
+    command: tuple[str, ...] = ()
 
     @classmethod
     def from_spans(
@@ -166,7 +169,8 @@ class Recording:
         effects = tuple(_placed(index, effect) for index, (_, effect) in enumerate(found))
         redacted = any(span.attributes.get(names.REDACTED) for span in by_id.values())
         errors = tuple(error for one in chosen for error in _errors(one, by_id))
-        seed = by_id[run.trace_id, run.root.span_id].attributes.get(names.RECORDING_SEED)
+        top = by_id[run.trace_id, run.root.span_id].attributes
+        seed, command = top.get(names.RECORDING_SEED), top.get(names.PROCESS_ARGS)
         return cls(
             run.run_id,
             effects,
@@ -178,6 +182,7 @@ class Recording:
             run.root.span_id,
             started_ns=run.started_ns,
             uuid_seed=str(seed) if seed else None,
+            command=tuple(map(str, command)) if isinstance(command, (list, tuple)) else (),
             decisions=decided(
                 gates([[by_id[one.trace_id, record.span_id] for record in one.records]]) for one in chosen
             ),

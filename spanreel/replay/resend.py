@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.exceptions import BudgetSpent, NotReplayable, SpanreelError
 from spanreel.location import resolve_store
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from spanreel.replay.grade import Grade
     from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
+
+
+CALLS: Final = "calls"
+"""What starts the run that is made: no agent does, so there is none to run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,18 @@ def resend(
         NotReplayable: nothing can be asked again; names what the recording lacks.
         SpanreelError: no key, no place, or something that the target cannot express, by name.
     """
+    if overrides is not None and overrides.responses:
+        raise SpanreelError(
+            "a step that is given its answer asks nobody",
+            "leave --respond out, or run the agent again: spanreel fork",
+        )
     overrides, budget = _targeted(overrides or Overrides(), target_dialect), budget or Budget()
     source = source_of(run, store)
     ready, not_sent = prepared(source, step, overrides)
+    check(source, overrides, ready)
     stopped: str | None = None
     calls: list[ResentCall] = []
     with asking(source, overrides, budget, store) as under_way:
-        check(under_way, overrides, ready)
         router = under_way.router(overrides)
         for one in ready:
             try:
@@ -180,18 +189,18 @@ def asking(
     changed = {name: value for name, value in told.items() if value}
     if changed:
         facts[names.REPLAY_OVERRIDES] = json.dumps(changed, default=str)
+    facts[names.RUN_ENTRY] = CALLS
     link = (source.run.trace_id, source.run.root.span_id)
     return Asking(source.run.run_id, link, source.run.agent_name or "resend", facts, budget, store)
 
 
-def check(under_way: Asking, overrides: Overrides, ready: Sequence[Asked]) -> None:
+def check(source: Source, overrides: Overrides, ready: Sequence[Asked]) -> None:
     """Make every request once without sending it, so that what cannot be made is said before anything is sent.
 
     Raises:
         SpanreelError: an override cannot be applied, there is no key, or the target cannot express a request.
     """
-    trial = Asking(under_way.root.attributes[names.SOURCE_RUN_ID], under_way.root.links[0], "", {}, Budget())
-    router = trial.router(overrides)
+    router = asking(source, overrides, Budget(), None).router(overrides)
     for one in ready:
         router.out(one.request, one.call.number)
 

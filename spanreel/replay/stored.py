@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spanreel.exceptions import SpanreelError
@@ -112,8 +112,9 @@ def _from_file(path: Path, name: str | None, whole_process: bool | None, faithfu
     others = [one for one in _of_process(run, runs, spans) if one != run.run_id]
     whole = _as_process(root, whole_process, alone=not others)
     also = others if whole else ()
-    recording = Recording.from_spans(spans, run.run_id, also=also, faithful=faithful)
-    return Stored(recording, run, root, whole_process=whole, name=f"{path.resolve()}#{run.run_id}")
+    source = f"{path.resolve()}#{run.run_id}"
+    recording = replace(Recording.from_spans(spans, run.run_id, also=also, faithful=faithful), name=source)
+    return Stored(recording, run, root, whole_process=whole, name=source)
 
 
 def _as_process(root: Span, asked: bool | None, *, alone: bool) -> bool:

@@ -135,7 +135,7 @@ def judge(
     wanted = [effect for effect in left if _was_wanted(effect, recording, policy)]
     first = books.divergences[0] if books.divergences else None
     if first is None and wanted and not stopped:
-        first = about(wanted[0], "unconsumed", recording.run_id, run_id=run_id)
+        first = about(wanted[0], "unconsumed", recording.run_id, run_id=run_id, recording=recording)
     failed = bool(ended or books.divergences or books.denied)
     return Verdict(
         run_id=run_id,

@@ -265,3 +265,20 @@ def test_a_call_tried_again_is_repeated(numbers: list[int], data: st.DataObject,
     b = numbered(*a[:place], *failed, *a[place:], tool("other"))
     found = [(pair.relation, pair.repeated) for pair in align(a, b) if pair.relation != "same"]
     assert sorted(found) == [("added", False), *[("added", True)] * times]
+
+
+def at(step: ReplayStep, offset: float, duration: float) -> ReplayStep:
+    """The step, placed in time."""
+    return step.model_copy(update={"offset": offset, "duration": duration})
+
+
+def test_which_of_parallel_calls_began_first_is_no_difference() -> None:
+    """Calls that ran at the same time in either run may change places; with one between them that did not, they moved."""
+    one, two, three = tool("get", n=1), tool("get", n=2), tool("put", n=3)
+    together = numbered(at(one, 0, 9), at(two, 1, 9), at(three, 20, 1))
+    swapped = numbered(at(two, 0, 0.1), at(one, 1, 0.1), at(three, 20, 1))
+    assert [pair.relation for pair in align(together, swapped)] == ["same"] * 3
+    assert [pair.relation for pair in align(swapped, together)] == ["same"] * 3
+    assert sum((pair.a.number, pair.b.number) in [(1, 2), (2, 1)] for pair in align(together, swapped) if pair.a and pair.b) == 2  # fmt: skip
+    late = numbered(at(two, 0, 0.1), at(three, 1, 0.1), at(one, 2, 0.1))
+    assert Counter(pair.relation for pair in align(together, late)) == {"same": 2, "moved": 1}

@@ -136,7 +136,7 @@ def test_a_replay_that_diverged_is_a_run_that_says_so(code):
     newest = load("last")
     assert (newest.run_id, newest.status) == (found.run_id, "diverged")
     assert found.first_divergence is not None
-    assert f"spanreel diff {found.source_run_id} {found.run_id}" in found.first_divergence.next
+    assert f"spanreel diff {found.source_run_id} {found.run_id}" in found.first_divergence.see
 
 
 def test_another_command_can_be_named(tmp_path):
@@ -319,9 +319,11 @@ def test_an_agent_function_that_is_gone_is_one_clear_line(change, expected):
     write("start.py", "import retail\nretail.main()")
     record(sys.executable, "start.py", "plain")
     change()
+    source = load("last").run_id
     with pytest.raises(SpanreelError, match=expected) as raised:
         replay()
     assert "spanreel replay" in raised.value.remedy
+    assert load("last").run_id == source  # nothing was begun
 
 
 def test_a_script_or_a_folder_that_is_gone_is_one_clear_line(tmp_path, monkeypatch):

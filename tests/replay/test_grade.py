@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
+from hypothesis import given, settings
+from test_foreign import CALLS, SPANS
 
 import spanreel
 from spanreel.collector import files
@@ -126,6 +129,21 @@ def test_tools_that_only_the_agent_span_names_count() -> None:
     ]  # fmt: skip
     assert grades(spans)[0].grade == "semantic"
     assert told(grades(stripped)) == [("view-only", "gen_ai.tool.definitions")]
+
+
+@settings(deadline=None)
+@given(SPANS | CALLS)
+def test_any_attributes_have_a_grade(told: list[tuple[str, dict[str, Any]]]) -> None:
+    """Whatever an emitter wrote under the names we read, nothing raises; what is not the best says what is missing."""
+    spans = [
+        Span("a" * 32, f"{number:016x}", name, "0" * 15 + "1" if number > 1 else None, start_ns=number * 100, end_ns=number * 100 + 50,
+             attributes={"gen_ai.operation.name": name, **attributes})
+        for number, (name, attributes) in enumerate(told, 1)
+    ]  # fmt: skip
+    for found in grades(spans):
+        assert found.line.startswith(found.grade)
+        assert bool(found.missing) == (found.grade != "exact" and bool(found.calls))
+        assert Grade.model_validate_json(found.to_json()).calls == found.calls
 
 
 @pytest.fixture

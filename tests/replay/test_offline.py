@@ -65,9 +65,7 @@ def shop(question, *, times=2):
 if __name__ == "__main__":
     shop("hello", times=3)
 """
-CALLING = (
-    "import shop\nshop.shop('hello', times=3)\nprint('the caller', __name__)"
-)
+CALLING = "import shop\nshop.shop('hello', times=3)\nprint('the caller', __name__)"
 OWN = "import spanreel\nspanreel.instrument()\n"
 
 

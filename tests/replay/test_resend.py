@@ -5,143 +5,27 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import anthropic
+import jsonschema
 import openai
 import pytest
+from provider import KEY, Provider, record
 
 import spanreel
+from spanreel.cli.app import main
+from spanreel.cli.schemas import json_schema
 from spanreel.collector import files
 from spanreel.collector.store import open_reader, open_writer
 from spanreel.exceptions import NotReplayable, SpanreelError, UnknownRun
-from spanreel.replay.load import load
+from spanreel.replay.load import graded, load
 from spanreel.replay.policy import Budget, Overrides
 from spanreel.replay.resend import resend
 
 EMITTERS = Path(__file__).parent.parent / "recordings" / "emitters"
-KEY = "sk-live-" + "z9Y8" * 10
-PATHS = {"/v1/chat/completions": "chat", "/v1/responses": "responses", "/v1/messages": "anthropic"}
-
-
-class Provider:
-    """Speaks OpenAI's and Anthropic's protocols; `says` makes the answer: text, a list of (tool, arguments), or a status."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict] = []
-        self.headers: list[dict[str, str]] = []
-        self.paths: list[str] = []
-        self.says: Callable[[int, dict], str | list | int] = lambda number, body: (
-            f"answer of {body.get('model')}"
-        )
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-
-    def __enter__(self) -> Provider:
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join(5)
-
-    def answer(self, path: str, body: dict) -> tuple[int, dict]:
-        self.asked.append(body)
-        made = self.says(len(self.asked), body)
-        if isinstance(made, int):
-            return made, {"error": {"message": f"scripted {made}", "type": "scripted"}}
-        calls = made if isinstance(made, list) else []
-        text = None if calls else made
-        return 200, getattr(self, f"_{PATHS[path]}")(len(self.asked), body.get("model"), text, calls)
-
-    def _chat(self, number: int, model: str, text: str | None, calls: list) -> dict:
-        asked = [
-            {"id": f"call_{number}_{place}", "type": "function", "function": {"name": name, "arguments": json.dumps(given)}}
-            for place, (name, given) in enumerate(calls)
-        ]  # fmt: skip
-        message = {"role": "assistant", "content": text} | ({"tool_calls": asked} if asked else {})
-        return {
-            "id": f"chatcmpl-{number}", "object": "chat.completion", "created": 1, "model": model,
-            "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if asked else "stop"}],
-            "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
-        }  # fmt: skip
-
-    def _responses(self, number: int, model: str, text: str | None, calls: list) -> dict:
-        output: list[dict] = [
-            {"type": "function_call", "id": f"fc_{place}", "call_id": f"call_{number}_{place}", "name": name, "arguments": json.dumps(given)}
-            for place, (name, given) in enumerate(calls)
-        ]  # fmt: skip
-        if text is not None:
-            part = {"type": "output_text", "text": text, "annotations": []}
-            output.append(
-                {
-                    "type": "message",
-                    "id": "msg_1",
-                    "role": "assistant",
-                    "status": "completed",
-                    "content": [part],
-                }
-            )
-        return {
-            "id": f"resp_{number}", "object": "response", "created_at": 1, "status": "completed", "model": model,
-            "output": output, "usage": {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100},
-        }  # fmt: skip
-
-    def _anthropic(self, number: int, model: str, text: str | None, calls: list) -> dict:
-        content: list[dict] = [{"type": "text", "text": text}] if text is not None else []
-        content += [
-            {"type": "tool_use", "id": f"toolu_{number}_{place}", "name": name, "input": given}
-            for place, (name, given) in enumerate(calls)
-        ]
-        return {
-            "id": f"msg_{number}", "type": "message", "role": "assistant", "model": model, "content": content,
-            "stop_reason": "tool_use" if calls else "end_turn", "stop_sequence": None,
-            "usage": {"input_tokens": 1000, "output_tokens": 100},
-        }  # fmt: skip
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        provider = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                provider.headers.append({name.lower(): value for name, value in self.headers.items()})
-                provider.paths.append(self.path)
-                status, made = provider.answer(self.path, body)
-                sent = json.dumps(made).encode()
-                self.send_response(status)
-                for name, value in (
-                    ("content-type", "application/json"),
-                    ("content-length", str(len(sent))),
-                    ("retry-after-ms", "1"),
-                ):
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(sent)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
-
-
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    """The one that the environment's base URLs name, with a key."""
-    with Provider() as made:
-        for name, path in (("OPENAI_BASE_URL", "/v1"), ("ANTHROPIC_BASE_URL", "")):
-            monkeypatch.setenv(name, made.url + path)
-        for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-            monkeypatch.setenv(name, KEY)
-        yield made
 
 
 @pytest.fixture
@@ -154,24 +38,6 @@ def imported(store: Path) -> Callable[[str], None]:
                 writer.add(spans)
 
     return put
-
-
-def record(provider: Provider, *questions: str, **asked: object) -> str:
-    """A run of ours that asks these questions, streaming the last one; its id."""
-    instrumented = spanreel.instrument()
-    try:
-        with openai.OpenAI(max_retries=0) as client, spanreel.run("asker") as run:
-            for question in questions:
-                messages = [{"role": "user", "content": question}]
-                client.chat.completions.create(
-                    model="gpt-4o-mini", messages=messages, temperature=0.5, **asked
-                )
-        instrumented.flush()
-    finally:
-        spanreel.uninstrument()
-    provider.asked.clear()
-    provider.headers.clear()
-    return run.run_id
 
 
 def test_the_recorded_body_is_sent_again(provider: Provider) -> None:
@@ -192,6 +58,7 @@ def test_the_recorded_body_is_sent_again(provider: Provider) -> None:
     )
     again = load(found.run_id)
     assert (again.source_run_id, len(again.steps), again.steps[0].source) == (source, 2, "live")
+    assert graded(found.run_id)[1].line == "semantic (no spanreel.run.entry)"
     assert [step.span_id for step in again.steps] == [one.span_id for one in found.calls]
 
 
@@ -338,6 +205,18 @@ def test_budgets_stop_cleanly(provider: Provider) -> None:
     assert load(dear.run_id).status == "completed"
 
 
+def test_time_that_is_up_ends_a_call_that_hangs(provider: Provider) -> None:
+    """It is an error of that call; the next one is not made."""
+    source = record(provider, "one", "two")
+    released = threading.Event()
+    provider.says = lambda number, body: "late" if released.wait(20) else "never"
+    found = resend(source, budget=Budget(seconds=3))
+    released.set()
+    assert [one.verdict for one in found.calls] == ["error"]
+    assert "Timeout" in (found.calls[0].given.error or "")
+    assert ([one.step for one in found.not_sent], len(provider.asked)) == ([2], 1)
+
+
 def test_a_missing_key_is_one_clear_line(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said before anything is sent, and no run is made of it."""
     source = record(provider, "one")
@@ -357,6 +236,27 @@ def test_content_goes_to_no_other_party_in_silence(
     with pytest.raises(SpanreelError, match=r"127\.0\.0\.1.*OPENAI_BASE_URL"):
         resend(source)
     assert provider.asked == []
+
+
+def test_what_is_taken_out_is_not_put_in(provider: Provider) -> None:
+    """A parameter that is not there stays out, however deep its name is."""
+    source = record(provider, "one")
+    resend(source, overrides=Overrides({"history.name": None, "response_format.schema": None, "seed": None}))
+    assert set(provider.asked[0]) == {"model", "messages", "temperature"}
+
+
+def test_a_given_answer_is_refused(provider: Provider) -> None:
+    """There would be nothing to ask."""
+    with pytest.raises(SpanreelError, match="asks nobody"):
+        resend(record(provider, "one"), overrides=Overrides(responses={1: "no"}))
+
+
+def test_a_messages_function_makes_the_history(provider: Provider) -> None:
+    """It is given GenAI messages and gives those that are sent."""
+    source = record(provider, "one")
+    more = {"role": "user", "parts": [{"type": "text", "content": "and be quick"}]}
+    resend(source, overrides=Overrides(messages=lambda messages: [*messages, more]))
+    assert [one["content"] for one in provider.asked[0]["messages"]] == ["one", "and be quick"]
 
 
 def test_an_unknown_run_is_said(store: Path, provider: Provider) -> None:
@@ -394,6 +294,7 @@ def test_an_emitter_that_keeps_the_arguments_of_the_sdk_is_asked_with_them(
         ("openinference-langchain-0.1.80.json", "/v1/chat/completions"),
         ("DUPLICATES-anthropic-native-plus-otel-instrumentor.json", "/v1/messages"),
         ("otel-genai-anthropic-1.3b0.json", "/v1/messages"),
+        ("google-adk-2.13.0-v2.json", "/v1beta/models/gemini-2.5-flash:generateContent"),
     ],
 )
 def test_a_run_of_another_emitter_is_asked_from_its_messages(
@@ -417,7 +318,7 @@ def test_a_call_that_can_only_be_viewed_is_named(provider: Provider, imported, s
     imported("anthropic-sdk-native-2.12.0.json")
     with open_reader(store) as reader:
         run = reader.runs()[-1].run_id
-    with pytest.raises(NotReplayable, match=r"gen_ai\.tool\.definitions"):
+    with pytest.raises(NotReplayable, match=r"gen_ai\.tool\.definitions.*--set tools=@FILE"):
         resend(run)
     provider.says = lambda number, body: [("get_weather", {"city": "Paris"})]
     tools = [
@@ -452,3 +353,65 @@ def test_an_anthropic_run_is_asked_again(provider: Provider) -> None:
     spanreel.uninstrument()
     (call,) = resend(run.run_id).calls
     assert (call.verdict, provider.headers[-1]["anthropic-version"]) == ("same", "2023-06-01")
+
+
+def shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str
+) -> tuple[int, str, str]:
+    """`spanreel replay …` in this process: exit code, stdout, stderr."""
+    monkeypatch.setattr("sys.argv", ["spanreel", "replay", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+def test_the_command_line_asks_calls_again(
+    provider: Provider, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`replay --calls`, all of them or one, as text and as JSON that fits its schema; progress goes to stderr."""
+    source = record(provider, "one", "two")
+    code, out, err = shown(capsys, monkeypatch, source, "--calls")
+    assert (code, out.splitlines()[0], err.splitlines()) == (
+        0,
+        "2 of 2 calls answered the same",
+        ["step 1: same", "step 2: same"],
+    )
+    code, out, _ = shown(
+        capsys, monkeypatch, source, "--calls", "--step", "2", "--set", "model=other", "--json"
+    )
+    found = json.loads(out)
+    jsonschema.validate(found, json_schema("resent"))
+    assert (code, [(one["step"], one["verdict"]) for one in found["calls"]]) == (0, [(2, "reworded")])
+    assert provider.asked[-1]["model"] == "other"
+    code, out, _ = shown(capsys, monkeypatch, source, "--calls", "--max-calls", "1")
+    assert (code, "step 2 was not asked" in out) == (1, True)
+
+
+def test_the_command_line_takes_samples(provider: Provider, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`replay --samples K --live`: the word on the first line, and as the exit code."""
+    source = record(provider, "one")
+    code, out, _ = shown(capsys, monkeypatch, source, "--samples", "4", "--live", "--set", "model=other")
+    assert (code, out.splitlines()[0]) == (4, "outside the spread")
+    code, out, _ = shown(
+        capsys, monkeypatch, source, "--samples", "3", "--step", "1", "--set", "model=other", "--json"
+    )
+    assert (code, json.loads(out)["spread"]["verdict"]) == (1, "cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--calls", "--respond", "1=no"], "--respond is for an agent"),
+        (["--samples", "4", "--allow-tool", "pay"], "--allow-tool is for an agent"),
+        (["--samples", "4", "--step", "1", "--step", "2", "--set", "a=1"], "more than one step"),
+    ],
+)
+def test_options_that_contradict_each_other(
+    provider: Provider, capsys, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    """One line, exit code 2, and nothing is sent."""
+    source = record(provider, "one")
+    code, _, err = shown(capsys, monkeypatch, source, *words)
+    assert (code, provider.asked) == (2, [])
+    assert said in err

@@ -17,9 +17,9 @@ from spanreel.cli.terminal import console
 from spanreel.replay.align import Pair
 from spanreel.replay.cause import ROOM
 from spanreel.replay.compare import ReplayComparison
-from spanreel.replay.report.details import SHOWN, as_json, details, headline, is_prose
+from spanreel.replay.report.details import SHOWN, Detail, as_json, details, headline, is_prose, within
 from spanreel.replay.report.details import words as compared
-from spanreel.replay.report.text import call_line, cost_text, count_text, duration_text, truncated
+from spanreel.replay.report.text import call_line, cost_text, count_text, duration_text, step_line, truncated
 from spanreel.replay.report.totals import CLASSES, call_counts, model_rows, rows
 from spanreel.replay.timeline import ToolCallRecord
 
@@ -96,7 +96,7 @@ def cause(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text]:
         return
     yield Text("first difference", style=NAME)
     yield from hung(Text(words.flat(first.cause), style=DOUBT), width, 2)
-    if first.path is not None and not is_short(first.a, first.b):
+    if first.path is not None and first.differs != "error" and not is_short(first.a, first.b):
         yield from hung(clipped(between(first.a, first.b, marked)), width, 4)
 
 
@@ -108,14 +108,21 @@ def is_short(one: Any, other: Any) -> bool:
 def figures(found: ReplayComparison) -> Iterator[Text]:
     """Tokens by class, and the cost of each model where there are several."""
     tokens = [
-        f"{label.removeprefix('of them ')} {one} → {other} ({diff})"
+        f"{label.removeprefix('of them ').removesuffix(' tokens')} {one} → {other} ({diff})"
         for label, one, other, diff in rows(found)
         if label in CLASSES.values() and diff not in ("–", "±0")
     ]
     models = [f"{name} {one} → {other} ({diff})" for name, one, other, diff in model_rows(found)]
+    if tokens or len(models) > 1:
+        yield Text("")
     for title, told in (("tokens", tokens), ("models", models if len(models) > 1 else [])):
         for at, line in enumerate(told):
             yield Text.assemble((f"{title if at == 0 else '':<12}", NAME), (line, DIM))
+
+
+def heading(title: str) -> Text:
+    """The name of a section."""
+    return Text(title, style=NAME)
 
 
 def steps(pairs: Sequence[Pair], width: int) -> Iterator[Text]:
@@ -143,7 +150,7 @@ def _pair(pair: Pair, width: int) -> Text:
         line.append(words.flat(step.tool.tool_name if step.tool else step.model or step.name))
         line.append(f": {words.flat(headline(pair))}", DIM)
     else:
-        said = summary(pair.step)
+        said = Text(step_line(pair.step, width)) if pair.step.tool else summary(pair.step)
         said.stylize(style)
         line.append("(again) " if pair.repeated else "", DIM)
         line.append_text(said)
@@ -172,12 +179,15 @@ def _call(call: ToolCallRecord, mark: str, style: str, width: int) -> Text:
 
 def _changed(pair: Pair, width: int, marked: bool) -> Iterator[Text]:
     yield Text.assemble(("  ~ ", DOUBT), words.flat(pair.step.tool.tool_name if pair.step.tool else ""))
-    found = details(pair)
+    yield from _places(details(pair), width, marked, 4)
+
+
+def _places(found: Sequence[Detail], width: int, marked: bool, indent: int) -> Iterator[Text]:
     for each in found[:SHOWN]:
-        said = Text.assemble((f"{words.flat(each.place)}: ", DIM), between(each.one, each.other, marked))
-        yield from hung(clipped(said), width, 4)
+        place = (f"{words.flat(each.place)}: " if each.place else "", DIM)
+        yield from hung(clipped(Text.assemble(place, between(each.one, each.other, marked))), width, indent)
     if len(found) > SHOWN:
-        yield Text(f"    … and {len(found) - SHOWN} more places", style=DIM)
+        yield Text(" " * indent + f"… and {len(found) - SHOWN} more places", style=DIM)
 
 
 def notes(found: ReplayComparison, width: int) -> Iterator[Text]:
@@ -196,7 +206,7 @@ def facts(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text]:
     for fact in found.facts_diff:
         if fact.name in ("input", "outcome"):
             yield Text(fact.name, style=NAME)
-            yield from hung(clipped(between(fact.a, fact.b, marked)), width, 2)
+            yield from _places(within("", fact.a, fact.b), width, marked, 2)
 
 
 def answers(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text]:
@@ -207,7 +217,7 @@ def answers(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text]
         )
         return
     yield Text("answer", style=NAME)
-    yield from hung(between(found.original.content, found.replayed.content, marked), width, 2)
+    yield from _places(within("", found.original.content, found.replayed.content), width, marked, 2)
 
 
 def between(one: Any, other: Any, marked: bool) -> Text:

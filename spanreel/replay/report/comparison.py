@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from spanreel.replay.report.details import SHOWN, Detail, as_json, details, headline, is_prose, words
+from spanreel.replay.report.details import SHOWN, Detail, as_json, details, headline, is_prose, within, words
 from spanreel.replay.report.page import document, fragment, pre, text
 from spanreel.replay.report.text import call_line, one_line, step_line
 from spanreel.replay.report.totals import call_counts, model_rows, rows
@@ -43,7 +43,7 @@ def comparison_page(comparison: ReplayComparison) -> str:
 def _body(found: ReplayComparison, most: int) -> str:
     title = f"{found.original.run_id} → {found.replayed.run_id}"
     return (
-        f"<h3>{text(title)}</h3>{_cause(found)}{_figures(('', 'a', 'b', 'b − a'), [*rows(found), *model_rows(found)])}"
+        f"<h3>{text(title)}</h3>{_cause(found)}{_figures(('', 'a', 'b', 'b − a'), [*rows(found), *_models(found)])}"
         f"<h4>Steps</h4>{_steps(found.steps, most)}{_calls(found)}{_notes(found)}{_facts(found)}{_answer(found)}"
     )
 
@@ -54,6 +54,10 @@ def _cause(found: ReplayComparison) -> str:
         return '<p class="cause same">The runs are the same.</p>'
     values = _between(first.a, first.b) if first.path is not None else ""
     return f'<div class="cause"><b>First difference:</b> {text(first.cause)}{values}</div>'
+
+
+def _models(found: ReplayComparison) -> Iterator[Row]:
+    yield from ((f"model {name}", a, b, diff) for name, a, b, diff in model_rows(found))
 
 
 def _figures(head: Row, found: Iterable[Row]) -> str:
@@ -163,21 +167,25 @@ def _note(note: Note) -> str:
 
 def _facts(found: ReplayComparison) -> str:
     return "".join(
-        f"<h4>{fact.name.capitalize()}</h4>{_between(fact.a, fact.b)}"
+        f"<h4>{fact.name.capitalize()}</h4>{_whole(fact.a, fact.b)}"
         for fact in found.facts_diff
         if fact.name in ("input", "outcome")
     )
 
 
 def _answer(found: ReplayComparison) -> str:
-    if not found.content_diff:
-        content = found.replayed.content
-        return (
-            f"<h4>Answer</h4><details class=dim><summary>the same</summary>{pre(content)}</details>"
-            if content
-            else ""
-        )
-    return f"<h4>Answer</h4><pre>{''.join(_marked(found.original.content, found.replayed.content))}</pre>"
+    if found.content_diff:
+        return f"<h4>Answer</h4>{_whole(found.original.content, found.replayed.content)}"
+    content = found.replayed.content if found.original.content == found.replayed.content else None
+    if not content:
+        return ""
+    return f'<h4>Answer</h4><details class="dim"><summary>the same</summary>{pre(content)}</details>'
+
+
+def _whole(one: Any, other: Any) -> str:
+    """Two values of the runs as wholes; JSON place by place."""
+    found = within("", one, other)
+    return _details(found) if found and found[0].path else _between(one, other)
 
 
 def _line(step: ReplayStep) -> str:

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from spanreel.replay import conversation
-from spanreel.replay.comparable import what_differs
+from spanreel.replay.comparable import changes, what_differs
 from spanreel.replay.report.text import call_line, clean
 from spanreel.replay.wording import Change, word_diff
 
@@ -55,6 +55,14 @@ class Detail:
     def place(self) -> str:
         """Label and path in one."""
         return f"{self.label} {self.path}".rstrip()
+
+
+def within(label: str, one: Any, other: Any) -> list[Detail]:
+    """Two values of a run as a whole, such as its answers: JSON objects and lists place by place, else the values."""
+    before, after = conversation.decoded(one), conversation.decoded(other)
+    if isinstance(before, dict | list) and type(before) is type(after):
+        return [Detail(label, path, left, right) for path, left, right in changes(before, after)]
+    return [Detail(label, "", one, other)]
 
 
 def is_prose(one: Any, other: Any) -> bool:

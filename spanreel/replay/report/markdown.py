@@ -10,7 +10,7 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from spanreel.replay.report.details import as_json, details, headline, is_prose, words
+from spanreel.replay.report.details import SHOWN, as_json, details, headline, is_prose, within, words
 from spanreel.replay.report.text import call_line, one_line, step_line
 from spanreel.replay.report.totals import call_counts, model_rows, rows
 from spanreel.replay.wording import marked
@@ -61,8 +61,11 @@ def _sections(found: ReplayComparison) -> Iterator[str]:
             + "".join(f"- {sign} {code(note.summary or note.kind)}\n" for sign, note in notes)
             + "\n"
         )
+    for fact in found.facts_diff:
+        if fact.name in ("input", "outcome"):
+            yield f"**{fact.name.capitalize()}**\n\n" + _whole(fact.a, fact.b)
     if found.content_diff:
-        yield "**Answer**\n\n" + _between(found.original.content, found.replayed.content)
+        yield "**Answer**\n\n" + _whole(found.original.content, found.replayed.content)
 
 
 def code(value: str, width: int = CELL) -> str:
@@ -87,6 +90,14 @@ def _between(one: Any, other: Any) -> str:
     if is_prose(one, other):
         return block(marked(words(one, other)))
     return block(f"- {as_json(one)}\n+ {as_json(other)}", "diff")
+
+
+def _whole(one: Any, other: Any) -> str:
+    """Two values of the runs as wholes; JSON place by place."""
+    found = within("", one, other)
+    if not found or not found[0].path:
+        return _between(one, other)
+    return "".join(f"{code(each.path)}\n\n{_between(each.one, each.other)}" for each in found[:SHOWN])
 
 
 def _table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]], align: str) -> str:

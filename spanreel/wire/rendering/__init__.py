@@ -95,13 +95,15 @@ def request(
     renderer = _renderer(target)
     rendering = Rendering(target, neutral.dialect == target, model, frozenset(drop))
     try:
+        if "functions" in neutral.fields and not rendering.native:
+            rendering.refuse("functions", "the agent reads an answer in a form before tools")
         path, body = renderer.ask(neutral, rendering)
     except (TypeError, KeyError, ValueError, AttributeError, RecursionError) as problem:
         raise BadInput(
             f"a request of {neutral.dialect} holds a value of a strange type ({problem})",
             "send what its API takes",
         ) from problem
-    return RenderedRequest(path, body, tuple(sorted(rendering.dropped)))
+    return RenderedRequest(path, body, tuple(sorted(rendering.dropped)), tuple(rendering.headers.items()))
 
 
 def answer(

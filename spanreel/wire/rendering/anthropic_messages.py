@@ -1,6 +1,6 @@
 """Into Anthropic messages: requests, whole answers, streams, errors.
 
-Source: Anthropic API reference, "Create a message", "Streaming messages", "Errors"; user guide, "Tool use", "Extended thinking".
+Source: Anthropic API reference, "Create a message", "Streaming messages", "Errors", "Versions"; user guide, "Tool use", "Extended thinking".
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ NAME: Final = "anthropic.messages"
 MAX_TOKENS: Final = 8192
 """The longest answer asked for where the source sets no limit and this wire wants one; a thinking budget is added."""
 
+VERSION: Final = "2026-10-21"
+VERSION_THAT_SAMPLES: Final = "2023-06-01"
+"""Values of `anthropic-version`: the current one, and the one before, which takes `temperature`, `top_p` and `top_k`."""
+_SAMPLING: Final = ("temperature", "top_p", "top_k")
+_SAMPLES: Final = re.compile(r"claude-(?:[23]\b|instant|(?:opus|sonnet|haiku)-4(?:$|@|-20|-[0-6](?!\d)))")
+"""Models that take sampling parameters and a thinking budget."""
 _EXPRESSIBLE: Final = frozenset(
     {"temperature", "top_p", "top_k", "max_tokens", "stop", "stream", "reasoning", "tool_choice", "response_format",
      "parallel_tool_calls"}
@@ -49,11 +55,9 @@ def request(neutral: NeutralRequest, rendering: Rendering) -> tuple[str, dict[st
     body["messages"] = _messages(list(neutral.messages), rendering)
     if not body["messages"] and not rendering.native:
         rendering.refuse("messages", "somebody has to say something there")
-    temperature = said.get("temperature")
-    if isinstance(temperature, (int, float)) and temperature > 1 and not rendering.native:
-        rendering.refuse("temperature", "it ends at 1 there")
-        del said["temperature"]
-    body.update({name: said[name] for name in ("temperature", "top_p", "top_k", "stream") if name in said})
+    _sample(said, body, rendering)
+    if "stream" in said:
+        body["stream"] = said["stream"]
     if said.get("stop"):
         body["stop_sequences"] = said["stop"]
     _think(reasoning, body, rendering)
@@ -67,6 +71,27 @@ def request(neutral: NeutralRequest, rendering: Rendering) -> tuple[str, dict[st
     return "/v1/messages", body
 
 
+def _sample(said: dict[str, Any], body: dict[str, Any], rendering: Rendering) -> None:
+    """How to sample, where the model takes it: those after Claude 4.6, and the API of `VERSION`, refuse any value."""
+    found = {name: said[name] for name in _SAMPLING if name in said}
+    if not rendering.native:
+        rendering.headers["anthropic-version"] = VERSION
+        for name in list(found):
+            if not _SAMPLES.search(rendering.model):
+                rendering.refuse(name, f"{rendering.model} takes none")
+                del found[name]
+        if _above_one(found.get("temperature")):
+            rendering.refuse("temperature", "it ends at 1 there")
+            del found["temperature"]
+        if found:
+            rendering.headers["anthropic-version"] = VERSION_THAT_SAMPLES
+    body.update(found)
+
+
+def _above_one(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value > 1
+
+
 def _think(reasoning: dict[str, Any], body: dict[str, Any], rendering: Rendering) -> None:
     level, budget = reasoning.get("level"), reasoning.get("budget")
     shown = reasoning.get("shown")
@@ -75,6 +100,9 @@ def _think(reasoning: dict[str, Any], body: dict[str, Any], rendering: Rendering
         body["thinking"] = {"type": "disabled", **display}
         level = None if level == "none" else level
     elif isinstance(budget, int) and budget > 0:
+        if not rendering.native and not _SAMPLES.search(rendering.model):
+            rendering.refuse("reasoning.budget", f"{rendering.model} takes none")
+            return
         body["thinking"] = {"type": "enabled", "budget_tokens": budget, **display}
     elif reasoning.get("adaptive") or budget == -1 or (level is not None and not rendering.native):
         body["thinking"] = {"type": "adaptive", **display}

@@ -83,11 +83,13 @@ class RenderedRequest:
 
     path: of the provider's API, from its root, with a query where the dialect wants one. body: JSON.
     dropped: what was left out, sorted: `HARMLESS` fields, what the caller named, and thoughts of turns that are over.
+    headers: what the body's form wants beside credentials; none in the source's own dialect, whose headers hold.
     """
 
     path: str
     body: dict[str, Any]
     dropped: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class NeutralAnswer(NamedTuple):
@@ -112,6 +114,7 @@ class Rendering:
     model: str = ""
     drop: frozenset[str] = frozenset()
     dropped: set[str] = field(default_factory=set[str])
+    headers: dict[str, str] = field(default_factory=dict[str, str])
 
     def refuse(self, feature: str, why: str = "") -> None:
         """Leave out what the dialect cannot say, if the caller wants that.

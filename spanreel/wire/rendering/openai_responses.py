@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from spanreel.wire.content import canonical_json
 from spanreel.wire.lenient import objects
 from spanreel.wire.rendering import conversation, seals, words
 from spanreel.wire.rendering.neutral import NotExpressible, Rendering
@@ -98,9 +99,25 @@ def _items(message: Message, custom: set[Any], rendering: Rendering) -> list[dic
             if not items or items[-1].get("type") != "message":
                 items.append({"type": "message", "role": role, "content": list[dict[str, Any]]()})
             items[-1]["content"].append(block)
-    if not items and role != "assistant":
+    if role == "assistant":
+        return [_spoken(item) for item in items]
+    if not items:
         items.append({"type": "message", "role": role, "content": []})
     return items
+
+
+def _spoken(item: dict[str, Any]) -> dict[str, Any]:
+    """What the assistant said: one text as it is; anything else wants the id that it had, or one like it."""
+    content = item.get("content")
+    if item["type"] != "message" or not isinstance(content, list):
+        return item
+    if len(content) == 1 and content[0]["type"] == "output_text" and not content[0]["annotations"]:
+        return {**item, "content": content[0]["text"]}
+    return {
+        **item,
+        "id": words.identity(f"msg {canonical_json(content)}", 0).replace("call_", "msg_"),
+        "status": "completed",
+    }
 
 
 _BLOCKS: Final = frozenset({"input_image", "input_file", "input_audio", "input_text", "output_text"})
@@ -167,7 +184,7 @@ def _result(part: Part, custom: set[Any], rendering: Rendering) -> dict[str, Any
         rest = {"id": part["item_id"], **rest}
     made = {"type": "function_call_output", **rest, "call_id": _id(part, rendering)}
     if "content" not in part:
-        return {**made, "output": words.json_text(part.get("response"))}
+        return {**made, "output": words.result_text(part)}
     blocks = [block for one in part["content"] if (block := _block(one, "user", rendering)) is not None]
     return {**made, "output": blocks}
 

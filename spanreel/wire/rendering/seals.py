@@ -59,6 +59,8 @@ def thoughts(messages: list[Message], rendering: Rendering) -> list[Message]:
     for at, message in enumerate(messages):
         parts: list[Part] = []
         for part in message["parts"]:
+            if part["type"] == "text" and part["content"] == "" and not rendering.native:
+                continue  # Gemini hangs a signature on it; others refuse it
             if part["type"] not in _THOUGHTS or (rendering.native and not part.get("returned")):
                 parts.append(part)
             elif (told := _told(part, rendering)) is not None:

@@ -27,6 +27,12 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def result_text(part: Mapping[str, Any]) -> str:
+    """A tool's result as a text; nothing is an empty one."""
+    response = part.get("response")
+    return "" if response is None else json_text(response)
+
+
 def identity(wanted: str, limit: int, *, any_signs: bool = False) -> str:
     """A tool call's id as a provider takes it: as it is, or, where it has other signs or is too long, a hash of it."""
     if (any_signs or _ID.fullmatch(wanted)) and len(wanted) <= limit:
@@ -55,7 +61,7 @@ def extras(part: Part, known: frozenset[str] | set[str], rendering: Rendering) -
     if rendering.native:
         return rest
     for key, value in rest.items():
-        if value not in (None, [], {}, ""):
+        if value not in (None, [], {}, "") and (key, value) != ("detail", "auto"):
             rendering.leave(f"history.{part['type']}.{key}")
     return {}
 
@@ -102,6 +108,7 @@ def tool_fields(tool: Mapping[str, Any], rendering: Rendering) -> dict[str, Any]
     return made
 
 
+_ROLES: Final = ("system", "user", "assistant", "tool")
 _HARMLESS_OF_TOOLS: Final = frozenset(
     {"cache_control", "strict", "eager_input_streaming", "behavior", "wrapped_type"}
 )
@@ -116,6 +123,8 @@ def message_extras(message: Mapping[str, Any], rendering: Rendering) -> dict[str
     }
     if rendering.native:
         return rest
+    if message["role"] not in _ROLES:
+        rendering.refuse("history.role", f"nobody is called {message['role']}")
     for key, value in rest.items():
         if value in (None, [], {}, ""):
             continue
