@@ -22,6 +22,17 @@ def test_order():
 """
 
 
+def test_importing_the_plugin_is_cheap() -> None:
+    """Pytest loads it in every run of everybody who has spanreel installed: it imports pytest and nothing else."""
+    code = (
+        "import sys, pytest; before = set(sys.modules); import spanreel.replay.testing.plugin; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(Path.cwd()), capture_output=True, text=True, check=True)  # fmt: skip
+    ours = ["spanreel", "spanreel.replay", "spanreel.replay.testing", "spanreel.replay.testing.plugin"]
+    assert done.stdout.split() == ours
+
+
 def test_recorded_once_and_replayed_from_then_on(project) -> None:
     """The first run records beside the test; the second asks no model, runs no tool, and is told nothing new."""
     project.test(ONE)
