@@ -172,21 +172,14 @@ class Recording:
         top = by_id[run.trace_id, run.root.span_id].attributes
         seed, command = top.get(names.RECORDING_SEED), top.get(names.PROCESS_ARGS)
         return cls(
-            run.run_id,
-            effects,
-            redacted,
-            errors,
-            warnings,
-            run.agent_name,
-            run.trace_id,
-            run.root.span_id,
+            run.run_id, effects, redacted, errors, warnings, run.agent_name, run.trace_id, run.root.span_id,
             started_ns=run.started_ns,
             uuid_seed=str(seed) if seed else None,
             command=tuple(map(str, command)) if isinstance(command, (list, tuple)) else (),
             decisions=decided(
                 gates([[by_id[one.trace_id, record.span_id] for record in one.records]]) for one in chosen
             ),
-        )
+        )  # fmt: skip
 
     @property
     def overlapped(self) -> bool:
