@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -40,7 +40,7 @@ _LAUNCH: Final = "spanreel.instrument.launch"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the child is to do. function: ``module:name``, called with `inputs`; else `arguments` is a program's.
+    """What the child is to do. function: ``module:name``, called with `inputs`; else the program of `arguments` is run.
 
     policy: `Policy.as_dict`. segment: of a run that is resumed, which part of it this process is (2, 3, …).
     """
@@ -165,7 +165,7 @@ def _planned(
             )
         file = said.get(names.CODE_FILE)
         plan = replace(plan, function=function, file=str(file) if file else None, inputs=inputs)
-        return plan, commands.Program(sys.executable, (), ()), folder
+        return replace(plan, arguments=_started_as(said)), commands.Program(sys.executable, (), ()), folder
     arguments = said.get(names.PROCESS_ARGS)
     if not isinstance(arguments, (list, tuple)) or not arguments:
         raise NotReplayable(
@@ -178,6 +178,15 @@ def _planned(
             f"the script of run {found.run.run_id} is gone: {Path(folder or '.', first)}", again
         )
     return _with_program(plan, program), program, folder
+
+
+def _started_as(said: Mapping[str, Any]) -> tuple[str, ...]:
+    """The program that called the agent function, which may look at its arguments; empty where nobody knows."""
+    arguments = said.get(names.PROCESS_ARGS)
+    try:
+        return commands.of_interpreter([str(one) for one in arguments or ()]).arguments
+    except SpanreelError:
+        return ()
 
 
 def _with_program(plan: Plan, program: commands.Program) -> Plan:
@@ -246,7 +255,9 @@ def _outcome(file: Path, code: int, timeout: float | None, output: tuple[str | N
     if file.exists():
         found = json.loads(file.read_text("utf-8"))
         if "problem" in found:
-            raise SpanreelError(found["problem"], found["remedy"])
+            problem = SpanreelError(found["problem"], found["remedy"])
+            problem.exit_code = found["exit_code"]
+            raise problem
         verdict = Verdict.model_validate(found)
         return Outcome(verdict, verdict.exit_code, *output)
     how = f"by signal {-code}" if code < 0 else f"with code {code}"
@@ -293,7 +304,8 @@ def main(shared: str) -> None:
         )
         _run(execution, plan, verdict)
     except SpanreelError as error:
-        _write(verdict, {"problem": str(error.args[0]), "remedy": error.remedy})
+        said = {"problem": str(error.args[0]), "remedy": error.remedy, "exit_code": error.exit_code}
+        _write(verdict, said)
         sys.exit(error.exit_code)
 
 
@@ -307,6 +319,7 @@ def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
     try:
         if plan.function is not None:
             sys.orig_argv = [sys.executable, *plan.arguments]
+            sys.argv[:] = plan.arguments[plan.arguments[:1] == ("-m",) :] or [plan.file or ""]
             launch.hide_own_frames()
             execution.result = entry.call(plan.function, plan.file, plan.inputs or "{}")
         else:

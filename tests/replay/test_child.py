@@ -319,9 +319,11 @@ def test_an_agent_function_that_is_gone_is_one_clear_line(change, expected):
     write("start.py", "import retail\nretail.main()")
     record(sys.executable, "start.py", "plain")
     change()
+    source = load("last").run_id
     with pytest.raises(SpanreelError, match=expected) as raised:
         replay()
     assert "spanreel replay" in raised.value.remedy
+    assert load("last").run_id == source  # nothing was begun
 
 
 def test_a_script_or_a_folder_that_is_gone_is_one_clear_line(tmp_path, monkeypatch):
