@@ -81,8 +81,8 @@ def first_divergence(
     if place is None:
         return None
     pair = pairs[place]
-    if not pair.changes:
-        pair = _answered_otherwise(pairs[:place], here, there) or pair
+    if pair.relation != "changed":
+        pair = _side_by_side(pairs, place, here, there) or pair
     if pair.a is None or pair.b is None or not pair.changes:
         return _one_sided(pair)
     differs, words = _said(pair.a, pair.b, pair.changes)
@@ -103,28 +103,33 @@ def first_divergence(
     )
 
 
-def _answered_otherwise(
-    before: Sequence[Pair],
+def _side_by_side(
+    pairs: Sequence[Pair],
+    place: int,
     here: tuple[Sequence[ReplayStep], Sequence[Comparable]],
     there: tuple[Sequence[ReplayStep], Sequence[Comparable]],
 ) -> Pair | None:
-    """The steps at which the runs part, as one pair, where they asked the same and were answered differently.
+    """The steps at which the runs part, as one pair, where one is the other asked or answered in another way.
 
-    A call that failed and was made again is aligned by its second answer; what came first is the failure.
+    They asked the same: a call that failed and was made again is aligned by its second answer, and what came first is
+    the failure. Or both are model calls, and neither is made by the other run later: its prompt was another.
     """
-    place = len(before)
     if place >= min(len(here[0]), len(there[0])) or any(
         pair.a is not one or pair.b is not other
-        for pair, one, other in zip(before, here[0], there[0], strict=False)
+        for pair, one, other in zip(pairs[:place], here[0], there[0], strict=False)
     ):
         return None
     left, right = here[1][place], there[1][place]
-    if left.request_key != right.request_key or left.key == right.key:
+    if left.key == right.key:
+        return None
+    one, other = here[0][place], there[0][place]
+    later = any(pair.similarity == 1 and (pair.a is one or pair.b is other) for pair in pairs)
+    if left.request_key != right.request_key and (later or left.kind != right.kind or left.kind[0] != "llm"):
         return None
     found = changes(left.document, right.document)
     return Pair(
-        a=here[0][place],
-        b=there[0][place],
+        a=one,
+        b=other,
         relation="changed",
         paths=[path for path, _, _ in found],
         changes=found,

@@ -152,7 +152,8 @@ def grade(run: Run, spans: Sequence[Span]) -> Grade:
         "view-only" if not asked or any(one.grade == "view-only" for one in asked) else "semantic"
     )
     if word == "view-only":
-        lacking = [missing for one in asked or graded if one.grade == word for missing in one.missing]
+        worst = [one for one in asked if one.grade == word] or graded
+        lacking = [missing for one in worst for missing in one.missing] or held
     else:
         lacking = [*(missing for one in graded for missing in one.missing), *held]
     return Grade(run_id=run.run_id, grade=word, missing=lacking, calls=graded)

@@ -121,7 +121,7 @@ def sample(
         try:
             if both is None:
                 chosen = _differing(source, under_way, overrides)
-                found = "the first call that was answered otherwise when asked once"
+                found = "the first call that was answered otherwise when asked once; that answer is not among the samples"
                 both = _both(source, chosen, overrides)
             old, new = both
             routers = under_way.router(Overrides()), under_way.router(overrides)

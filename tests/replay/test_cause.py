@@ -102,6 +102,17 @@ def test_a_failure_that_was_tried_again_is_the_cause() -> None:
     assert [call.error for call in found.tool_calls_diff.added] == ["503"]
 
 
+def test_another_prompt_is_told_from_a_call_put_in_front() -> None:
+    """A first prompt that resembles a later one of the other run is another prompt; one that the other run makes too is not."""
+    first, later = chat("find the order", "which one"), chat("cancel my order now please", "done with it")
+    found = compare(run("a", chat("cancel my order please", "done")), run("b", first, later)).first_divergence
+    assert found is not None
+    assert (found.differs, found.a_step, found.b_step) == ("history", 1, 1)
+    found = compare(run("a", later), run("b", first, later)).first_divergence
+    assert found is not None
+    assert (found.differs, found.a_step, found.b_step) == ("added", None, 1)
+
+
 @pytest.mark.parametrize(
     ("steps", "differs", "cause"),
     [

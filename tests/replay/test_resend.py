@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -202,6 +203,18 @@ def test_budgets_stop_cleanly(provider: Provider) -> None:
     assert dear.spent is not None
     assert Decimal(dear.spent.cost or 0) > 0
     assert load(dear.run_id).status == "completed"
+
+
+def test_time_that_is_up_ends_a_call_that_hangs(provider: Provider) -> None:
+    """It is an error of that call; the next one is not made."""
+    source = record(provider, "one", "two")
+    released = threading.Event()
+    provider.says = lambda number, body: "late" if released.wait(20) else "never"
+    found = resend(source, budget=Budget(seconds=3))
+    released.set()
+    assert [one.verdict for one in found.calls] == ["error"]
+    assert "Timeout" in (found.calls[0].given.error or "")
+    assert ([one.step for one in found.not_sent], len(provider.asked)) == ([2], 1)
 
 
 def test_a_missing_key_is_one_clear_line(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:

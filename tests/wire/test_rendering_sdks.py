@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -54,7 +55,20 @@ SAMPLING = {
     "top_p",
     "top_k",
 }  # of the API's earlier version, which Anthropic's types no longer have
-ADAPTERS: dict[Any, pydantic.TypeAdapter[Any]] = {}
+
+
+@functools.cache
+def adapter(shape: Any) -> pydantic.TypeAdapter[Any]:
+    """What checks values of a type; slow to make."""
+    return pydantic.TypeAdapter(shape)
+
+
+def drain(value: Any) -> None:
+    """Look at all of it: what the types call an iterable is checked when it is iterated."""
+    inner = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, str) and isinstance(inner, Iterable):
+        for one in inner:
+            drain(one)
 
 
 def check_shape(target: str, body: dict[str, Any]) -> None:
@@ -63,7 +77,7 @@ def check_shape(target: str, body: dict[str, Any]) -> None:
         shape = SHAPES[target][bool(body.get("stream"))]
         known = {key for one in (shape, *shape.__orig_bases__) for key in getattr(one, "__annotations__", {})}
         assert set(body) <= known | SAMPLING
-        ADAPTERS.setdefault(shape, pydantic.TypeAdapter(shape)).validate_python(body)
+        drain(adapter(shape).validate_python(body))
         return
     assert set(body) <= {"contents", "systemInstruction", "generationConfig", "tools", "toolConfig"}
     for content in [*body["contents"], *([body["systemInstruction"]] if "systemInstruction" in body else [])]:

@@ -70,7 +70,7 @@ def sample_lines(found: Sampled, width: int) -> Iterator[Text | Table]:
     if found.old_from_recorded is not None:
         yield _pair(
             "recorded",
-            f"the old setting answers {found.old_from_recorded:.2f} from the recorded answer today",
+            f"the old setting's answers are {found.old_from_recorded:.2f} from the recorded one",
         )
     yield Text()
     yield _samples(found, width)
@@ -110,7 +110,7 @@ def _table(calls: Sequence[ResentCall], width: int) -> Table:
     columns = [
         Column("step", [text(str(one.step)) for one in calls], right=True),
         Column("answer", [text(one.verdict, STYLE[one.verdict]) for one in calls]),
-        Column("model", [text(one) for one in models], least=10, rank=1),
+        Column("model", [text(one) for one in models], rank=1),
         Column("tokens out", [text(one) for one in tokens], rank=3),
         Column("cost", [text(one) for one in costs], rank=2),
         Column("took", [text(one) for one in took], rank=4),

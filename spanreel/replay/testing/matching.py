@@ -70,7 +70,7 @@ class TestMatcher(Matcher):
                 return found
         effect = next(self._fitting(self._asked(request), consumed), None)
         if effect is not None:
-            return self._serve(effect, TIER, self.body(request), consumed)
+            return self._serve(effect, TIER, self._reader.read(self.body(request)), consumed)
         tried = found.tried if found else ()
         kind = found.kind if found else "unmatched"
         fits = found.effect if found else None

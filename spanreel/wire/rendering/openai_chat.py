@@ -195,7 +195,7 @@ def _result(part: Part, rendering: Rendering) -> dict[str, Any]:
     if rendering.native and isinstance(part.get("name"), str):
         made["name"] = part["name"]
     if "content" not in part:
-        return {**made, "content": words.json_text(part.get("response"))}
+        return {**made, "content": words.result_text(part)}
     blocks: list[dict[str, Any]] = []
     for one in part["content"]:
         if one["type"] == "text":

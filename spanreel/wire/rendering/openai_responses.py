@@ -184,7 +184,7 @@ def _result(part: Part, custom: set[Any], rendering: Rendering) -> dict[str, Any
         rest = {"id": part["item_id"], **rest}
     made = {"type": "function_call_output", **rest, "call_id": _id(part, rendering)}
     if "content" not in part:
-        return {**made, "output": words.json_text(part.get("response"))}
+        return {**made, "output": words.result_text(part)}
     blocks = [block for one in part["content"] if (block := _block(one, "user", rendering)) is not None]
     return {**made, "output": blocks}
 

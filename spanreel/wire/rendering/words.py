@@ -27,6 +27,12 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def result_text(part: Mapping[str, Any]) -> str:
+    """A tool's result as a text; nothing is an empty one."""
+    response = part.get("response")
+    return "" if response is None else json_text(response)
+
+
 def identity(wanted: str, limit: int, *, any_signs: bool = False) -> str:
     """A tool call's id as a provider takes it: as it is, or, where it has other signs or is too long, a hash of it."""
     if (any_signs or _ID.fullmatch(wanted)) and len(wanted) <= limit:
@@ -55,7 +61,7 @@ def extras(part: Part, known: frozenset[str] | set[str], rendering: Rendering) -
     if rendering.native:
         return rest
     for key, value in rest.items():
-        if value not in (None, [], {}, ""):
+        if value not in (None, [], {}, "") and (key, value) != ("detail", "auto"):
             rendering.leave(f"history.{part['type']}.{key}")
     return {}
 
