@@ -91,10 +91,10 @@ class Verdict(Frozen):
 
     @property
     def exit_code(self) -> int:
-        """0: fine; 3: paused; 4: a divergence; 1: a spent budget, a denied effect, or an error that is not in the recording."""
+        """0: exact or equivalent; 3: paused; 4: diverged or drifted; 1: a spent budget, a denied effect, a new error."""
         if self.status == "paused":
             return 3
-        if self.first_divergence is not None:
+        if self.first_divergence is not None or self.verdict == "drifted":
             return 4
         return 1 if self.effects.denied or (self.error is not None and not self.error.recorded) else 0
 
