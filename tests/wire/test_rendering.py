@@ -114,6 +114,7 @@ def test_anthropic_wants_turns_results_first_and_a_limit():
         ("claude-3-5-haiku-latest", True),
         ("claude-sonnet-4-20250514", True),
         ("anthropic/claude-opus-4-6", True),
+        ("kimi-k3", True),
         ("claude-opus-4-7", False),
         ("claude-sonnet-5", False),
         ("claude-fable-5-1", False),

@@ -153,13 +153,16 @@ def _made_up(message: Message, created: int) -> str:
     return "resp_" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def answer_stream(target: str, body: Mapping[str, Any], *, include_usage: bool = False) -> tuple[bytes, ...]:
+def answer_stream(
+    target: str, body: Mapping[str, Any], *, include_usage: bool = False, array: bool = False
+) -> tuple[bytes, ...]:
     """The server-sent events of a reply that `answer` made, which make the same final object.
 
     Args:
         target: one of `TARGETS`.
         body: the whole reply.
         include_usage: whether the request asked for counts in the stream; only chat asks (`stream_options`).
+        array: whether a JSON array is streamed instead, as Gemini does for who does not ask for `alt=sse`.
 
     Raises:
         BadInput: `target` is none of the dialects, or the body is not one of its replies.
@@ -168,6 +171,8 @@ def answer_stream(target: str, body: Mapping[str, Any], *, include_usage: bool =
     try:
         if target == openai_chat.NAME:
             return openai_chat.stream(dict(body), include_usage=include_usage)
+        if target == gemini.NAME:
+            return gemini.stream(dict(body), array=array)
         return renderer.stream(dict(body))
     except (TypeError, KeyError, ValueError, AttributeError) as problem:
         raise BadInput(f"this is no reply of {target} ({problem})", "give what `answer` made") from problem
