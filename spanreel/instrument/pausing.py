@@ -58,7 +58,7 @@ def exit_if_unseen() -> None:
         SystemExit: with code 3.
     """
     if _in_thread is not None and _in_thread in _latched.values():
-        sys.exit(EXIT_CODE)
+        raise SystemExit(EXIT_CODE)  # not by `sys.exit`, which is how a program says that it failed
 
 
 def line(pending: ApprovalPending) -> str:

@@ -83,7 +83,7 @@ def uninstall() -> None:
         code = 0 if _exit_code is None else _exit_code if isinstance(_exit_code, int) else 1
         if _exit_code is not None or error is not None:
             ended.span.attributes[names.PROCESS_EXIT] = code if error is None else _code_of(error)
-        if code and code != pausing.EXIT_CODE:
+        if code:
             ended.span.status = names.STATUS_ERROR
             ended.span.status_message = f"exit code {code}"
     ended.end(error=error if isinstance(error, BaseException) else None)

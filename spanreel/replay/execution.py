@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import context as otel_context
 
-from spanreel.exceptions import ApprovalPending, Divergence, Signal, SpanreelError
+from spanreel.exceptions import ApprovalPending, DecisionNeeded, Divergence, Signal, SpanreelError
 from spanreel.instrument import activate, invocation, process, recorder, responder, runs
 from spanreel.instrument.tracing import RUN_KEY
 from spanreel.location import announced_collector, resolve_store
@@ -231,15 +231,15 @@ class Execution:
             self._books.context = own or process.process_context()
 
     def _tell(self) -> None:
-        """Say in the replay's run that it diverged, for its root may have ended, or may end as if nothing had been."""
-        recording = recorder.current()
-        if recording is not None and self.verdict.verdict == "diverged" and self._books.context is not None:
-            said = {f"{names.OUTCOME}status": "diverged"}
-            recording.end(
-                recording.start(
-                    "divergence", names.KIND_INTERNAL, said, context=self._books.context, outward=False
-                )
-            )
+        """Say in the run that it diverged, or is in doubt, for its root may have ended, or may end as if nothing had been."""
+        recording, context = recorder.current(), self._books.context
+        if recording is None or context is None:
+            return
+        in_doubt = isinstance(self._books.signal, DecisionNeeded)
+        if in_doubt or self.verdict.verdict == "diverged":
+            name, status = ("decision needed", "paused") if in_doubt else ("divergence", "diverged")
+            said = {f"{names.OUTCOME}status": status}
+            recording.end(recording.start(name, names.KIND_INTERNAL, said, context=context, outward=False))
 
 
 def _check_step(recording: Recording, at: int | None) -> None:

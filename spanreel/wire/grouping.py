@@ -240,7 +240,10 @@ def _status(root: Record, records: Sequence[Record], steps: Sequence[Step]) -> s
         record.outcome == "diverged" for record in records
     ):  # seen when the root had ended, or in spite of it
         return "diverged"
-    if any(record.kind == "approval" and record.outcome == "pending" for record in records):
+    if any(
+        record.outcome == "paused" or (record.kind == "approval" and record.outcome == "pending")
+        for record in records
+    ):
         return "paused"
     if root.open:
         return "incomplete"

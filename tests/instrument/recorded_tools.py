@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from spanreel.exceptions import Divergence
-from spanreel.instrument.responder import ModelRequest, ToolAnswer, ToolRequest
+from spanreel.instrument.responder import ModelRequest, RootFacts, ToolAnswer, ToolRequest
 from spanreel.wire import attributes as names
 from spanreel.wire.spans import Span
 
@@ -13,7 +13,7 @@ from spanreel.wire.spans import Span
 class RecordedTools:
     """`left`: what was recorded and not yet asked for. Models stay live. `by_id=False`: as after a new answer."""
 
-    source_run_id = "source"
+    root = RootFacts({names.SOURCE_RUN_ID: "source"})
 
     def __init__(self, recorded: list[Span], *, by_id: bool = True) -> None:
         self.asked: list[ToolRequest] = []

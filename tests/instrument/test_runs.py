@@ -147,7 +147,7 @@ def test_a_run_id_that_cannot_be_typed_is_refused(alias: str) -> None:
     [
         (ValueError("no"), 2, "ValueError", None),
         (asyncio.CancelledError(), 2, "asyncio.exceptions.CancelledError", "cancelled"),
-        (ApprovalPending("wait"), 2, "spanreel.exceptions.ApprovalPending", None),
+        (ApprovalPending("wait"), 0, None, "paused"),
         (SystemExit(0), 0, None, None),
     ],
 )

@@ -439,3 +439,29 @@ def _command(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "spanreel", *words], capture_output=True, text=True, check=False, timeout=60
     )
+
+
+@pytest.mark.parametrize("agent", [True, False])
+def test_an_effect_in_doubt_pauses_the_run_until_somebody_says(agent: bool):
+    """Also where the agent swallows it, and where the program itself is the run; the given result is what it gets."""
+    body = """
+    try:
+        first = pay("W1")
+    except BaseException:
+        first = "swallowed"
+    print(first)
+    """
+    code = f"@spanreel.agent\ndef shop():{body}\nshop()\n" if agent else f"if True:{body}\n"
+    killed = SHOP.replace(
+        '    return {"paid": order}',
+        '    os.path.exists("alive") or os.kill(os.getpid(), 9)\n    return {"paid": order}',
+    )
+    Path("shop.py").write_text(killed + code)
+    done = subprocess.run([sys.executable, "shop.py"], check=False, timeout=60)
+    assert (done.returncode, load("last").status) == (-9, "incomplete")
+    outcome = resume()
+    assert outcome.verdict is not None
+    assert (outcome.exit_code, outcome.verdict.status, load("last").status) == (3, "paused", "paused")
+    assert "step 1 (tool pay, irreversible) began and did not come to its end" in str(outcome.verdict.stopped)
+    assert resume(in_doubt="result", in_doubt_result={"paid": "by hand"}).stdout == "{'paid': 'by hand'}\n"
+    assert (load("last").status, ledger()) == ("completed", ["pay W1"])
