@@ -181,11 +181,7 @@ def main() -> None:
             "same bytes": {turns: round(matched(turns, "recorded"), 1) for turns in (*TURNS, 200)},
             "another user": {turns: round(matched(turns, "another"), 1) for turns in (*TURNS, 200)},
         },
-        "rebuild": {
-            "spans": len(spans),
-            "messages in lists": runs[0][1],
-            "ms_cpu": round(min(one for one, _ in runs), 1),
-        },
+        "rebuild": rebuilt(long_run(500)),
     }
     options.out.write_text(json.dumps(row, indent=1) + "\n", "utf-8")
     print(json.dumps(row, indent=1))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spanreel.exceptions import ApprovalPending, Divergence, EffectDenied, SpanreelError
     from spanreel.instrument.activate import Instrumentation, instrument, uninstrument
+    from spanreel.instrument.approvals import await_approval
+    from spanreel.instrument.responder import Decision
     from spanreel.instrument.runs import agent, note, outcome, run
     from spanreel.instrument.tools import tool
     from spanreel.replay.compare import ReplayComparison
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApprovalPending",
+    "Decision",
     "Divergence",
     "EffectDenied",
     "Instrumentation",
@@ -28,6 +31,7 @@ __all__ = [
     "ReplayComparison",
     "SpanreelError",
     "agent",
+    "await_approval",
     "diff",
     "instrument",
     "load",
@@ -44,6 +48,8 @@ _HOMES = {
     "Divergence": "spanreel.exceptions",
     "EffectDenied": "spanreel.exceptions",
     "SpanreelError": "spanreel.exceptions",
+    "Decision": "spanreel.instrument.responder",
+    "await_approval": "spanreel.instrument.approvals",
     "Instrumentation": "spanreel.instrument.activate",
     "uninstrument": "spanreel.instrument.activate",
     "agent": "spanreel.instrument.runs",

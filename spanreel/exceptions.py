@@ -5,12 +5,18 @@ SpanreelError                 a command or a call cannot do what was asked; says
 ├── AmbiguousRun              the prefix fits several runs
 ├── StoreError                the store is missing, newer, foreign or unreadable
 ├── BadInput                  a file, or bytes on a port, that cannot be read; names the place
-└── NotReplayable             the recording lacks what a replay needs; names what
+├── NotReplayable             the recording lacks what a replay needs; names what
+├── NotDecidable              nothing waits for this decision, or it lacks what the project asks of one
+├── Undecided                 a run cannot go on before somebody decides
+├── ContractChanged           the code is not what was recorded; names what changed
+└── Refused                   a hook said no
 
 Signal (BaseException)        meant to pass through the `except Exception` of SDKs and tool nodes
 ├── Divergence                a replayed agent asked for something that was not recorded
 ├── ApprovalPending           the run waits for a decision
-└── EffectDenied              a replay would have touched the outside world
+├── DecisionNeeded            an effect in doubt, or changed code: somebody has to say how to go on
+└── EffectDenied              an execution would have touched the outside world
+    └── BudgetSpent           it would have gone beyond its budget
 """
 
 from __future__ import annotations
@@ -60,6 +66,30 @@ class NotReplayable(SpanreelError):
     """The recording lacks something that a replay needs."""
 
 
+class NotDecidable(SpanreelError):
+    """Nothing waits for this decision, or it lacks what the project asks of one."""
+
+    exit_code = 2
+
+
+class Undecided(SpanreelError):
+    """A run cannot go on before somebody decides."""
+
+    exit_code = 3
+
+
+class ContractChanged(SpanreelError):
+    """The code of an agent or a tool is not what was recorded."""
+
+    exit_code = 3
+
+
+class Refused(SpanreelError):
+    """A hook of the project refused what was asked."""
+
+    exit_code = 5
+
+
 class Signal(BaseException):
     """Derives from BaseException because agents, SDKs and tool nodes swallow Exception."""
 
@@ -88,7 +118,21 @@ class Divergence(Signal):
 
 
 class ApprovalPending(Signal):
-    """The run is paused until somebody decides."""
+    """The run is paused until somebody decides.
+
+    Attributes:
+        approval_id: which gate.
+        run_id: the run that waits; None where nothing is recorded, and so nobody can decide.
+        summary: what is to be decided, in words.
+    """
+
+    def __init__(
+        self, message: str, approval_id: str = "", run_id: str | None = None, summary: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.approval_id = approval_id
+        self.run_id = run_id
+        self.summary = summary
 
 
 class EffectDenied(Signal):
@@ -103,3 +147,19 @@ class EffectDenied(Signal):
         super().__init__(message)
         self.effect = effect
         self.code_line = code_line
+
+
+class BudgetSpent(EffectDenied):
+    """An execution came to the end of its budget, before the call that would have gone beyond it."""
+
+
+class DecisionNeeded(Signal):
+    """An execution cannot know how to go on: an effect began and did not end, or the code has changed.
+
+    Attributes:
+        effect: what is in doubt, such as ``tool refund``.
+    """
+
+    def __init__(self, message: str, effect: str = "") -> None:
+        super().__init__(message)
+        self.effect = effect

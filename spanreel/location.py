@@ -33,6 +33,17 @@ def default_store(start: str | os.PathLike[str] | None = None) -> Path:
     return Path(data) / "spanreel" / "spans.db"
 
 
+def project_root(start: Path) -> Path | None:
+    """The nearest folder from here upwards that is the root of a project; None: there is none below the home folder."""
+    folder, home = start.absolute(), Path.home()
+    for candidate in (folder, *folder.parents):
+        if candidate == home:
+            return None
+        if any((candidate / marker).exists() for marker in PROJECT_MARKERS):
+            return candidate
+    return None
+
+
 def resolve_store(store: str | os.PathLike[str] | None) -> Path:
     """The absolute path of the store that was named, or of the default one."""
     return Path(store).expanduser().absolute() if store else default_store()

@@ -15,7 +15,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from spanreel.cli import collecting, comparing, doctor, executing, files, reading, schemas, trying
+from spanreel.cli import (
+    ci,
+    collecting,
+    comparing,
+    deciding,
+    doctor,
+    executing,
+    files,
+    reading,
+    schemas,
+    trying,
+)
+from spanreel.cli.overrides import Stepped
 from spanreel.cli.terminal import note
 from spanreel.exceptions import Signal, SpanreelError
 
@@ -34,6 +46,11 @@ COMMANDS = (
     ("show", reading.show, "Show one run as a tree."),
     ("timeline", reading.timeline, "Show one run in time."),
     ("replay", executing.replay, "Run a recorded agent again, offline."),
+    ("fork", executing.fork, "Go another way from a step on."),
+    ("approve", deciding.approve, "Approve what a run waits for."),
+    ("reject", deciding.reject, "Reject what a run waits for."),
+    ("resume", deciding.resume, "Go on with a paused, crashed or killed run."),
+    ("ci", ci.ci, "Replay recordings against the code as it is."),
     ("diff", comparing.diff, "Compare two runs."),
     ("tail", reading.tail, "Follow the spans as they arrive."),
     ("import", files.import_, "Read spans from files."),
@@ -54,7 +71,8 @@ def help_of(function: Callable[..., object]) -> str:
 for name, function, short in COMMANDS:
     # options after the first word of `run` are those of the user's command
     settings = {"allow_interspersed_args": False} if name == "run" else {}
-    app.command(name, help=help_of(function), short_help=short, context_settings=settings)(function)
+    kind = Stepped if name in ("replay", "fork") else None
+    app.command(name, cls=kind, help=help_of(function), short_help=short, context_settings=settings)(function)
 
 
 @app.callback()

@@ -144,11 +144,14 @@ def export(
     from spanreel.collector import files
     from spanreel.collector.store import open_reader
     from spanreel.location import resolve_store
+    from spanreel.wire.segments import origin
 
     with open_reader(resolve_store(store)) as reader:
         found = reader.resolve(run)
-        inside = {record.span_id for record in found.records}
-        spans = [span for span in reader.spans(found.trace_id) if span.span_id in inside]
+        parts = [one for one in reader.apart() if origin(one) == found.run_id]
+        inside = {(one.trace_id, record.span_id) for one in parts for record in one.records}
+        traces = dict.fromkeys(one.trace_id for one in parts)
+        spans = [span for trace in traces for span in reader.spans(trace) if (trace, span.span_id) in inside]
     if output:
         number = files.write_jsonl(spans, output)
         note(f"{output}: {plural(number, 'span')} of run {found.run_id}")
@@ -173,14 +176,16 @@ def rm(
     from spanreel.cli.words import plural
     from spanreel.collector.store import open_reader, open_writer
     from spanreel.location import resolve_store
+    from spanreel.wire.segments import origin
 
     path = resolve_store(store)
     with open_reader(path) as reader:
         found = {run.run_id: run for run in (reader.resolve(name) for name in runs)}
         for run in found.values():
             note(f"{run.run_id}  {run.agent_name}  {plural(len(run.records), 'span')}")
-        traces = {run.trace_id for run in found.values()}
-        others = [run.run_id for run in reader.runs() if run.trace_id in traces and run.run_id not in found]
+        apart = reader.apart()
+        traces = {run.trace_id for run in apart if origin(run) in found}
+        others = [origin(run) for run in apart if run.trace_id in traces and origin(run) not in found]
     if others:
         raise SpanreelError(
             "nothing was deleted: other runs are in the same trace", f"name them too: {' '.join(others)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,20 @@ class TailedSpan(Frozen):
     open: bool
     status: Literal["ok", "error"]
     error: str | None
+
+
+class DecisionMade(Frozen):
+    """`spanreel approve --json` and `spanreel reject --json`; `actor`: a name or an object."""
+
+    schema_: Literal["spanreel.decision.v1"] = Field(default="spanreel.decision.v1", alias="schema")
+    run_id: str
+    approval_id: str
+    occurrence: int
+    status: Literal["pending", "approved", "rejected"]
+    approved: bool
+    actor: Any = None
+    reason: str | None = None
+    decided_at: str | None = None
 
 
 class ImportedFile(Frozen):

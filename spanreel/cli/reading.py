@@ -78,9 +78,9 @@ def show(
         spanreel show 4f2a91c3 --full
         spanreel show last:failed --json
     """
-    from spanreel.replay.load import load
+    from spanreel.replay.load import graded
 
-    found = load(run, store)
+    found, grade = graded(run, store)
     if json:
         say_json(found.to_json(indent=2))
         return
@@ -88,10 +88,11 @@ def show(
     from rich.text import Text
 
     from spanreel.cli.render import tree
+    from spanreel.cli.render.grade import line
     from spanreel.replay.report.text import clean
 
     width = console().width
-    draw(*tree.header(found, width), "")
+    draw(*tree.header(found, width), line(grade, width), "")
     draw(*tree.lines(found, width, full) if found.steps else ["  no model or tool call was recorded"])
     if found.content is not None:
         draw(

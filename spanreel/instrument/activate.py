@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from spanreel.exceptions import SpanreelError
 from spanreel.instrument import (
+    continuing,
     frameworks,
     guard,
     misses,
+    pausing,
     process,
     recorder,
     runs,
@@ -192,6 +194,8 @@ def _in_child() -> None:
     global _lock
     _lock = threading.RLock()
     threads.forked()
+    pausing.forked()
+    continuing.forked()
     process.forked()
     tracing.forked()
     if _active is not None:

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 
-from spanreel.instrument import codec, recorder, responder, threads
+from spanreel.instrument import codec, continuing, contract, pausing, recorder, responder, threads
 from spanreel.instrument.guard import guard, log_once
 from spanreel.instrument.revision import revision
 from spanreel.instrument.tracing import RUN_KEY
 from spanreel.wire import attributes as names
+from spanreel.wire.spans import Link
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
+    from spanreel.instrument.responder import RootFacts
     from spanreel.instrument.tracing import ActiveSpan
 
 AGENT: Final = "invoke_agent"
@@ -59,7 +61,17 @@ class Invocation:
         return function(*args, **kwargs)
 
     def end(self, output: Any = ABSENT, error: BaseException | None = None) -> None:
-        """It is over: with what it gave, or with the exception that ended it."""
+        """It is over: with what it gave, or with the exception that ended it.
+
+        Raises:
+            ApprovalPending: the run came to a gate, and its code swallowed that.
+        """
+        pending = pausing.released(self.span) if self.root else None
+        self._end(ABSENT if pending else output, pending or error)
+        if pending is not None and error is not pending:
+            raise pending from error
+
+    def _end(self, output: Any, error: BaseException | None) -> None:
         recording = recorder.current()
         if recording is None:
             log_once("late", "an agent ended after recording was switched off; its run stays open")
@@ -82,10 +94,12 @@ def begin(
     inputs: Any = ABSENT,
     alias: str | None = None,
     context: Context | None = None,
+    code: Any = None,
 ) -> Invocation | None:
     """Start an agent or workflow span under the current context; None while nothing is recorded.
 
-    The outermost one is a run: it is on file, open, before this returns.
+    The outermost one is a run: it is on file, open, before this returns. code: the agent's function, where calling it
+    makes the run again; else the program does.
     """
     global latest_root
     recording = recorder.current()
@@ -97,8 +111,11 @@ def begin(
         if alias and not root:
             log_once("alias", "run_id=%r is not kept: the run is inside another one", alias)
         values = {names.OPERATION: operation, _NAME_KEYS[operation]: name, **attributes}
+        told = responder.current().root
+        resumed = continuing.taken(name) if root else None
         if root:
-            values = {**origin(), **values, **_source()}
+            values = {**origin(), **values, **_told(told, resumed)}
+            _say_contract(values, code)
         if not isinstance(inputs, Absent):
             values[names.RUN_INPUT] = codec.encode(inputs)
         span = recording.start(
@@ -107,12 +124,19 @@ def begin(
             values,
             context=context,
             root=True,
-            outward=not _source(),  # what a replay does did not happen again
+            outward=told is None or told.outward,  # what a replay does did not happen again
         )
         inside = otel_context.set_value(SPAN_KEY, span, span.context)
         inside = otel_context.set_value(TOOL_KEY, None, inside)
         if root:
-            span.run_id = alias or f"{span.trace_id:032x}"
+            if resumed is not None:
+                span.run_id = resumed.named
+                span.links.append(Link(resumed.trace_id, resumed.span_id))
+            else:
+                given = told.run_id if told and not continuing.active else None
+                span.run_id = given or alias or f"{span.trace_id:032x}"
+                links = told.links if told and not continuing.active else ()
+                span.links += [Link(*ids) for ids in links]
             inside = otel_context.set_value(RUN_KEY, span.run_id, inside)
             inside = threads.in_new_run(otel_context.set_value(ROOT_KEY, span, inside))
             latest_root = span
@@ -159,13 +183,32 @@ def note_start() -> None:
 _started_in = ""
 
 
-def _source() -> dict[str, Any]:
-    """In a replay, the run that is replayed."""
-    source = getattr(responder.current(), "source_run_id", None)
-    return {names.SOURCE_RUN_ID: source} if isinstance(source, str) else {}
+def _told(told: RootFacts | None, resumed: continuing.Origin | None) -> dict[str, Any]:
+    """What an execution says on this root. In a resumed process each root goes on with a run of its own, or is a new one."""
+    said = dict(told.attributes) if told else {}
+    if resumed is not None:
+        said |= {names.RUN_SEGMENT: resumed.segment, names.SOURCE_RUN_ID: resumed.run_id}
+    elif continuing.active:
+        for name in (names.RUN_SEGMENT, names.SOURCE_RUN_ID):
+            said.pop(name, None)
+    return said
+
+
+def _say_contract(values: dict[str, Any], code: Any) -> None:
+    """Of the function that is called to make the run again, or of the program."""
+    with guard("reading what the agent is"):
+        function = code if values.get(names.RUN_ENTRY) == FUNCTION else None
+        found = (
+            contract.of_function(function, contract.AGENT) if function is not None else contract.of_script()
+        )
+        if found is not None:
+            values[names.CONTRACT] = found
 
 
 def _fail(span: ActiveSpan, error: BaseException) -> None:
+    if pausing.pending_in(error) is not None:
+        span.attributes[names.WIRE_OUTCOME] = pausing.PAUSED
+        return
     if isinstance(error, GeneratorExit):
         span.attributes[names.WIRE_OUTCOME] = "closed"  # the caller took what it wanted
         return

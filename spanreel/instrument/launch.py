@@ -30,8 +30,16 @@ def main(arguments: Sequence[str]) -> None:
     record(os.environ.get("SPANREEL_STORE"))
     try:
         run_program(arguments)
+        _exit_if_paused()
     except NoProgram as error:
         sys.exit(f"spanreel: {error.args[0]}\n  → {error.remedy}")
+
+
+def _exit_if_paused() -> None:
+    """The program came to its end, but a thread of it did not."""
+    from spanreel.instrument import pausing
+
+    pausing.exit_if_unseen()
 
 
 def record(store: str | os.PathLike[str] | None) -> None:

@@ -30,7 +30,7 @@ KINDS = 32  # addresses whose last clean request body is remembered
 
 BARE = frozenset({
     names.OPEN, names.RUN_ID, names.CAPTURE_LEVEL, names.INCOMPLETE, names.OPERATION, names.EFFECT_SOURCE,
-    names.SOURCE_RUN_ID, names.RUN_ENTRY, names.RUN_SEGMENT,
+    names.SOURCE_RUN_ID, names.RUN_ENTRY, names.RUN_SEGMENT, names.APPROVAL_ID, names.APPROVAL_STATUS,
 })  # fmt: skip
 """Kept at every level: what makes the span a part of its run."""
 
@@ -44,7 +44,7 @@ PLAIN = BARE | {
     names.HTTP_METHOD, names.HTTP_STATUS, names.HTTP_RESEND, names.HTTP_REQUEST_SIZE, names.HTTP_RESPONSE_SIZE,
     names.SERVER_ADDRESS, names.SERVER_PORT, names.ERROR_TYPE, names.EXCEPTION_TYPE, names.CODE_FUNCTION,
     names.CODE_LINE, names.PROCESS_PID, names.PROCESS_EXIT, names.VCS_REVISION, names.REQUEST_HASH, names.REDACTED,
-    names.TOOL_SAFETY, names.TOOL_FRAMEWORK, names.TOOL_FIDELITY, names.APPROVAL_ID, names.APPROVAL_STATUS,
+    names.TOOL_SAFETY, names.TOOL_FRAMEWORK, names.TOOL_FIDELITY,
     names.WIRE_DIALECT, names.WIRE_ROLE, names.WIRE_TRANSPORT, names.WIRE_LANE, names.WIRE_OUTCOME,
     names.WIRE_CHUNK_ENDS, names.WIRE_CHUNK_MICROS, names.REPLAY_TIER, names.REPLAY_SOURCE_SPAN, names.REPLAY_SCORE,
     names.WIRE_ASKED_DIALECT, names.WIRE_GIVEN_STATUS, names.FORK_STEP, names.CONTRACT,

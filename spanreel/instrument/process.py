@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from opentelemetry import context as otel_context
 
-from spanreel.instrument import tracing
+from spanreel.instrument import pausing, tracing
 from spanreel.instrument.guard import guard
 from spanreel.instrument.invocation import WORKFLOW, Invocation, begin, note_start
 from spanreel.wire import attributes as names
@@ -77,12 +77,13 @@ def uninstall() -> None:
     if ended is None or ended.span.generation != tracing.generation:
         return
     error = None
+    pausing.released(ended.span)  # the process is ending: there is nobody to raise it to
     with guard("ending the process's run", ended.span):
         error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
         code = 0 if _exit_code is None else _exit_code if isinstance(_exit_code, int) else 1
         if _exit_code is not None or error is not None:
-            ended.span.attributes[names.PROCESS_EXIT] = code if error is None else 1
-        if code:
+            ended.span.attributes[names.PROCESS_EXIT] = code if error is None else _code_of(error)
+        if code and code != pausing.EXIT_CODE:
             ended.span.status = names.STATUS_ERROR
             ended.span.status_message = f"exit code {code}"
     ended.end(error=error if isinstance(error, BaseException) else None)
@@ -93,6 +94,10 @@ def forked() -> None:
     global _lock, _opening
     _lock = threading.RLock()
     _opening = False
+
+
+def _code_of(error: Any) -> int:
+    return 1 if pausing.pending_in(error) is None else pausing.EXIT_CODE
 
 
 def _exit(status: int | str | None = None, /) -> NoReturn:
@@ -138,6 +143,7 @@ def _task_done(task: asyncio.Task[Any]) -> None:
     started = _tasks.pop(task, None)
     if started is None:
         return
+    pausing.released(started.span)
     with guard("ending a task's run", started.span):
         if task.cancelled():
             import asyncio

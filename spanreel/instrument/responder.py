@@ -7,7 +7,7 @@ Recording and replaying are the same code path with another responder; there is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -78,7 +78,10 @@ class ModelRoute:
 
 @dataclass(frozen=True, slots=True)
 class ToolRequest:
-    """A tool about to run. `arguments` is the JSON value the model gave (or the call's own arguments)."""
+    """A tool about to run. `arguments` is the JSON value the model gave (or the call's own arguments).
+
+    contract: of the code behind it (see `contract`); None where no tap knows it.
+    """
 
     name: str
     arguments: Any
@@ -86,6 +89,7 @@ class ToolRequest:
     safety: str = "write"
     framework: str = ""
     lane: str = "0"
+    contract: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +138,25 @@ class Decision:
         return self.approved
 
 
+@dataclass(frozen=True, slots=True)
+class RootFacts:
+    """What an execution says on the root of the run that it is.
+
+    links: trace and span ids in hex. outward: whether something in it may happen for real, and so be sent to a backend.
+    run_id: of a resumed run, which goes on under its name.
+    """
+
+    attributes: Mapping[str, Any]
+    links: tuple[tuple[str, str], ...] = ()
+    outward: bool = False
+    run_id: str | None = None
+
+
 class Responder(Protocol):
-    """Answers calls, or lets them through."""
+    """Answers calls, or lets them through. `root`: what the roots of runs say while it answers."""
+
+    @property
+    def root(self) -> RootFacts | None: ...
 
     def model(self, request: ModelRequest) -> ModelAnswer | ModelRoute | None:
         """None: the network answers. Raises Divergence or EffectDenied when nothing may."""
@@ -152,6 +173,8 @@ class Responder(Protocol):
 
 class Live:
     """Everything goes to the network and to the tools themselves; nobody has decided anything."""
+
+    root: RootFacts | None = None
 
     def model(self, request: ModelRequest) -> ModelAnswer | ModelRoute | None:
         return None

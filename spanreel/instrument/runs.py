@@ -212,7 +212,7 @@ class _Called:
         inputs: Any = ABSENT
         with guard("reading an agent's arguments"):
             inputs = arguments_of(self.function, args, kwargs)
-        return invocation.begin(AGENT, self.name, dict(self._attributes), inputs=inputs)
+        return invocation.begin(AGENT, self.name, dict(self._attributes), inputs=inputs, code=self.function)
 
     def wrapper(self) -> Any:
         function = self.function

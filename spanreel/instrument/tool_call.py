@@ -12,14 +12,14 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from spanreel.exceptions import BadInput, Divergence, EffectDenied, Signal
-from spanreel.instrument import codec, recorder, responder, threads
+from spanreel.instrument import codec, contract, pausing, recorder, responder, threads
 from spanreel.instrument.guard import guard
 from spanreel.instrument.invocation import SPAN_KEY, TOOL_KEY
 from spanreel.instrument.responder import LIVE, ToolAnswer, ToolRequest, ToolRoute
@@ -45,7 +45,7 @@ class Tool:
     """What a tool's author said of it; on the wrapped function as `__spanreel__`.
 
     safety: read | write | irreversible. idempotency_key: the parameter that carries it, or a function of the arguments.
-    pre, post: what must hold around a call; playbooks enforce them, a plain call does not.
+    pre, post: what must hold around a call; playbooks enforce them, a plain call does not. function: its body.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Tool:
     idempotency_key: Key = None
     pre: tuple[Any, ...] = ()
     post: tuple[Any, ...] = ()
+    function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
 
 
 def _same(value: Any) -> Any:
@@ -296,12 +297,13 @@ def _native_call_id() -> str | None:
 def _request(dispatch: Dispatch) -> ToolRequest:
     known = dispatch.tool
     arguments: Any = None
-    call_id, lane = dispatch.call_id, threads.MAIN
+    call_id, lane, said = dispatch.call_id, threads.MAIN, None
     with guard(f"reading the arguments of tool {known.name}"):
         arguments = _arguments(dispatch.arguments)
         call_id = call_id or call_id_hint.get() or _native_call_id()
         lane = threads.lane()
-    return ToolRequest(known.name, arguments, call_id, known.safety, dispatch.framework, lane)
+        said = contract.of_function(known.function, known.safety) if known.function else None
+    return ToolRequest(known.name, arguments, call_id, known.safety, dispatch.framework, lane, said)
 
 
 def _start(dispatch: Dispatch, request: ToolRequest, who: ToolAnswer | ToolRoute | None) -> ActiveSpan | None:
@@ -328,6 +330,7 @@ def _start(dispatch: Dispatch, request: ToolRequest, who: ToolAnswer | ToolRoute
             names.TOOL_CALL_ARGUMENTS: codec.plain_text(request.arguments),
             names.TOOL_CALL_ID: request.call_id,
             names.TOOL_FRAMEWORK: request.framework or None,
+            names.CONTRACT: request.contract,
             **(_provenance(who) if who else {}),
         }
         span.attributes.update({key: value for key, value in said.items() if value is not None})
@@ -362,6 +365,9 @@ def _idempotency(known: Tool, arguments: Any) -> str | None:
 def _fail(span: ActiveSpan, error: BaseException) -> None:
     if any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__):
         return  # how a graph pauses, and no failure
+    if pausing.pending_in(error) is not None:
+        span.attributes[names.WIRE_OUTCOME] = pausing.PAUSED
+        return
     if type(error).__name__ == "CancelledError":
         span.attributes[names.WIRE_OUTCOME] = "cancelled"
     span.fail(error)

@@ -77,7 +77,7 @@ def tool(
         return functools.partial(
             tool, name=name, safety=safety, idempotency_key=idempotency_key, pre=pre, post=post
         )
-    known = Tool(name or function.__name__, safety, idempotency_key, tuple(pre), tuple(post))
+    known = Tool(name or function.__name__, safety, idempotency_key, tuple(pre), tuple(post), function)
     _declared[known.name] = known
     wrapper: Any = functools.wraps(function)(_wrapper(function, known))
     wrapper.__spanreel__ = known

@@ -12,11 +12,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeAlias
+from itertools import groupby
+from typing import Any, Literal, TypeAlias
 
-from pydantic import field_serializer
+from pydantic import Field, field_serializer
+from pydantic.json_schema import SkipJsonSchema
 
-from spanreel.replay.comparable import Comparable, comparables, differences, similarity
+from spanreel.replay.comparable import Comparable, changes, comparables, similarity
 from spanreel.replay.timeline import Frozen, ReplayStep
 
 Relation: TypeAlias = Literal["same", "changed", "added", "removed", "moved"]
@@ -30,6 +32,7 @@ KINDRED = 400  # the same kind of call, nothing else in common
 _NEVER = -(1 << 40)
 
 Matches: TypeAlias = list[tuple[int, int]]
+Change: TypeAlias = tuple[str, Any, Any]
 
 
 class StepRef(Frozen):
@@ -50,13 +53,17 @@ class Pair(Frozen):
         relation: same; changed (the same call, something in it differs); added; removed; moved (elsewhere in order).
         similarity: 0 to 1; 0 for what has no partner.
         paths: JSON paths within the step at which the two differ, what came first in time first.
+        repeated: an added or removed tool call that repeats the call before or after it, name and arguments alike.
+        changes: path, value in a, value in b, of each of the `paths`; not in JSON.
     """
 
     a: ReplayStep | None
     b: ReplayStep | None
     relation: Relation
     similarity: float = 0.0
-    paths: list[str] = []  # noqa: RUF012 - pydantic copies defaults
+    paths: list[str] = Field(default_factory=list[str])
+    repeated: bool = False
+    changes: SkipJsonSchema[list[Change]] = Field(default_factory=list["Change"], exclude=True, repr=False)
 
     @field_serializer("a", "b")
     def _reference(self, step: ReplayStep | None) -> StepRef | None:
@@ -76,22 +83,76 @@ class Pair(Frozen):
         return step
 
 
-def align(a: Sequence[ReplayStep], b: Sequence[ReplayStep]) -> list[Pair]:
+def align(
+    a: Sequence[ReplayStep],
+    b: Sequence[ReplayStep],
+    *,
+    left: Sequence[Comparable] | None = None,
+    right: Sequence[Comparable] | None = None,
+) -> list[Pair]:
     """Pair the steps of two runs; every step is in exactly one pair.
+
+    Args:
+        a: the steps of the one run.
+        b: those of the other.
+        left: what of each step of `a` counts, where that is not all of it.
+        right: the same for `b`.
 
     Returns:
         Pairs in order: what both have in their common order, between them what was removed, then what was added
-        or moved here.
+        or moved here. Equal steps that only changed places with steps running at the same time are the same.
     """
-    left, right = comparables(a), comparables(b)
+    left, right = left or comparables(a), right or comparables(b)
     if [step.key for step in left] <= [step.key for step in right]:
         kept, moved = _matches(left, right)
     else:
         kept, moved = (_mirrored(matches) for matches in _matches(right, left))
+    elsewhere = set(moved) - _at_once(a, b, left, right, kept, moved)
+    again = (
+        _repeats(left, {at for at, _ in (*kept, *moved)}),
+        _repeats(right, {to for _, to in (*kept, *moved)}),
+    )
     return [
-        _pair(a, b, left, right, at, to, moved=(at, to) in moved)
+        _pair(
+            a, b, left, right, at, to, moved=(at, to) in elsewhere, repeated=at in again[0] or to in again[1]
+        )
         for at, to in _in_order(kept, set(moved), len(a), len(b))
     ]
+
+
+def _at_once(
+    a: Sequence[ReplayStep],
+    b: Sequence[ReplayStep],
+    left: Sequence[Comparable],
+    right: Sequence[Comparable],
+    kept: Matches,
+    moved: Matches,
+) -> set[tuple[int, int]]:
+    """Equal steps in another order only among steps that ran at the same time: which began first is chance."""
+    paired = [*kept, *moved] if moved else []
+
+    def by_chance(at: int, to: int) -> bool:
+        crossed = ((k, m) for k, m in paired if (at < k) != (to < m) and (at, to) != (k, m))
+        return all(_overlap(a[at], a[k]) or _overlap(b[to], b[m]) for k, m in crossed)
+
+    return {(at, to) for at, to in moved if left[at].key == right[to].key and by_chance(at, to)}
+
+
+def _overlap(one: ReplayStep, other: ReplayStep) -> bool:
+    if one.offset is None or other.offset is None or one.duration is None or other.duration is None:
+        return False
+    return one.offset < other.offset + other.duration and other.offset < one.offset + one.duration
+
+
+def _repeats(steps: Sequence[Comparable], paired: set[int]) -> set[int]:
+    """Of tool calls in a row that ask the same, those that the other run lacks; of a row it lacks all but the first."""
+    calls = [at for at, step in enumerate(steps) if step.kind[0] == "tool"]
+    found: set[int] = set()
+    for _, row in groupby(calls, key=lambda at: steps[at].request_key):
+        places = list(row)
+        alone = [at for at in places if at not in paired]
+        found.update(alone if len(alone) < len(places) else alone[1:])
+    return found
 
 
 def _mirrored(matches: Matches) -> Matches:
@@ -153,6 +214,7 @@ def _pair(
     to: int | None,
     *,
     moved: bool,
+    repeated: bool,
 ) -> Pair:
     if at is None or to is None:
         return Pair.model_construct(
@@ -161,15 +223,20 @@ def _pair(
             relation="removed" if to is None else "added",
             similarity=0.0,
             paths=[],
+            repeated=repeated,
+            changes=[],
         )
     one, other = left[at], right[to]
     same = one.key == other.key
+    found = [] if same else changes(one.document, other.document)
     return Pair.model_construct(
         a=a[at],
         b=b[to],
         relation="moved" if moved else "same" if same else "changed",
         similarity=similarity(one, other),
-        paths=[] if same else differences(one.document, other.document),
+        paths=[path for path, _, _ in found],
+        repeated=False,
+        changes=found,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from spanreel.replay import conversation
 from spanreel.replay.facts import run_facts
+from spanreel.replay.gates import Gate, gates
 from spanreel.replay.moments import milliseconds, timestamp
 from spanreel.replay.pricing import reported, total
 from spanreel.replay.timeline import (
@@ -20,6 +21,8 @@ from spanreel.replay.timeline import (
     MemoryRecall,
     Message,
     Replay,
+    ReplayApproval,
+    ReplaySegment,
     ReplayStep,
     ReplayTokens,
     Source,
@@ -33,6 +36,7 @@ from spanreel.wire.steps import MODEL_KINDS, failed
 
 if TYPE_CHECKING:
     from spanreel.wire.grouping import Run, Step
+    from spanreel.wire.segments import Segment
     from spanreel.wire.spans import Span
 
 SOURCES = ("recorded", "live", "stub", "deny")
@@ -112,6 +116,8 @@ class _Builder:
             ],
             memory_recalls=[self._recall(record) for record in run.records if record.kind == "memory"],
             notes=facts.notes,
+            approvals=self._approvals(),
+            segments=[_segment(one) for one in run.segments],
             outcome=facts.outcome,
             tags=facts.tags,
             metadata=facts.metadata,
@@ -281,6 +287,10 @@ class _Builder:
             span_id=record.span_id,
         )
 
+    def _approvals(self) -> list[ReplayApproval]:
+        own = [span for record in self.run.records if (span := self.spans.get(record.span_id))]
+        return [_approval(gate) for gate in gates([own])]
+
     def _of(self, record: Record) -> Content:
         span = self.spans.get(record.span_id)
         return self._read(span, record) if span else Content()
@@ -302,6 +312,32 @@ class _Builder:
         if unknown and any(step.cost is not None for step in costed):
             found.append(f"cost leaves out calls to {', '.join(unknown)}: no price is known")
         return found
+
+
+def _approval(gate: Gate) -> ReplayApproval:
+    decision = gate.decision
+    return ReplayApproval(
+        id=gate.id,
+        occurrence=gate.occurrence,
+        status=cast("Any", gate.status),
+        summary=gate.summary,
+        details=gate.details,
+        actor=decision.actor if decision is not None else None,
+        reason=decision.reason if decision is not None else None,
+        requested_at=timestamp(gate.span.start_ns),
+        decided_at=timestamp(gate.decided_ns) if decision is not None else None,
+        span_id=gate.span.span_id,
+    )
+
+
+def _segment(one: Segment) -> ReplaySegment:
+    return ReplaySegment(
+        number=one.number,
+        trace_id=one.trace_id,
+        status=cast("Status", one.status),
+        started_at=timestamp(one.started_ns),
+        ended_at=None if one.open else timestamp(one.ended_ns),
+    )
 
 
 def _source(record: Record) -> Source | None:

@@ -14,15 +14,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
-from spanreel.exceptions import NotReplayable, Signal, SpanreelError
+from spanreel.exceptions import ApprovalPending, DecisionNeeded, NotReplayable, Signal, SpanreelError
 from spanreel.location import resolve_store
-from spanreel.replay import commands
+from spanreel.replay import commands, contract
+from spanreel.replay.policy import Policy
 from spanreel.wire import attributes as names
 
 if TYPE_CHECKING:
@@ -38,12 +40,16 @@ _LAUNCH: Final = "spanreel.instrument.launch"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the child is to do. function: ``module:name``, called with `inputs`; else `arguments` is a program's."""
+    """What the child is to do. function: ``module:name``, called with `inputs`; else the program of `arguments` is run.
+
+    policy: `Policy.as_dict`. segment: of a run that is resumed, which part of it this process is (2, 3, …).
+    """
 
     run: str
     store: str
-    match: str
+    policy: dict[str, Any]
     whole_process: bool
+    segment: int | None = None
     arguments: tuple[str, ...] = ()
     function: str | None = None
     file: str | None = None
@@ -55,7 +61,7 @@ class Outcome:
     """What became of a replay in a process of its own.
 
     verdict: None where the process ended before there was one; then `problem` says how.
-    exit_code: 0 exact or equivalent, 4 diverged, 1 otherwise. stdout, stderr: what was captured, if asked for.
+    exit_code: as `Verdict.exit_code`; 1 without a verdict. stdout, stderr: what was captured, if asked for.
     """
 
     verdict: Verdict | None
@@ -70,31 +76,49 @@ def replay_run(
     run: str,
     command: Sequence[str] | None = None,
     *,
-    match: str = "structural",
+    policy: Policy | None = None,
+    inputs: str | None = None,
     timeout: float | None = None,
     echo: Echo = "inherit",
+    segment: int | None = None,
 ) -> Outcome:
-    """Run a recorded run again, offline, in a fresh process.
+    """Run a recorded run again in a fresh process.
 
     Args:
         store: where the run is, and where the replay is recorded; default: the project's.
         run: its name, or the path of a recording file.
         command: what to run; default: its recorded entry point, in its recorded folder.
-        match: "structural" or "strict".
+        policy: who answers which call; default: everything from the recording, no network.
+        inputs: of an agent function, the codec's JSON of the arguments to call it with; default: the recorded ones.
         timeout: seconds, after which the process is ended; default: none.
         echo: where the program's output goes: to ours, all to our stderr, or into the outcome.
+        segment: of a run that is resumed, which part of it this is (2, 3, …).
 
     Raises:
         SpanreelError: there is no such run, it cannot be replayed, or its entry point is gone.
     """
     from spanreel.replay.stored import stored
 
-    found = stored(run, store, whole_process=True if command else None)
-    plan, program, folder = _planned(found, resolve_store(store), command, match)
+    policy = policy or Policy()
+    found = stored(
+        run,
+        store,
+        whole_process=True if command else None,
+        faithful=policy.faithful,
+        resume=policy.resume,
+    )
+    if policy.resume and not policy.allow_drift:
+        contract.check_entry(found.root, command)
+    plan = Plan(found.name, str(resolve_store(store)), policy.as_dict(), found.whole_process, segment)
+    plan, program, folder = _planned(plan, found, command)
+    plan = replace(plan, inputs=inputs or plan.inputs)
     with tempfile.TemporaryDirectory(prefix="spanreel-replay-") as shared:  # only this user can read it
         _write(Path(shared, _PLAN), asdict(plan))
         line = [program.interpreter, *program.options, "-m", "spanreel.replay.child", shared]
-        code, output = _ran(line, folder, os.environ | {"SPANREEL_STORE": plan.store}, timeout, echo)
+        environment, started_ns = os.environ | {"SPANREEL_STORE": plan.store}, time.time_ns()
+        code, output = _ran(
+            line, folder, environment, timeout, echo, lambda pid: _ended_late(plan, pid, started_ns, timeout)
+        )
         return _outcome(Path(shared, _VERDICT), code, timeout, output)
 
 
@@ -122,18 +146,16 @@ def run_command(
 
 
 def _planned(
-    found: Stored, store: Path, command: Sequence[str] | None, match: str
+    plan: Plan, found: Stored, command: Sequence[str] | None
 ) -> tuple[Plan, commands.Program, str | None]:
-    """The plan, the interpreter with its options, and the folder to start in."""
-    whole = found.whole_process
-    plan = Plan(found.name, str(store), match, whole)
+    """The plan with what to run, the interpreter with its options, and the folder to start in."""
     if command:
         program = commands.program(command)
         return _with_program(plan, program), program, None
     again = f"spanreel replay {found.run.run_id[:12]} -- python …"
     folder = _folder(found, again)
     said = found.root.attributes
-    if not whole:
+    if not found.whole_process:
         inputs = said.get(names.RUN_INPUT)
         function = str(said.get(names.CODE_FUNCTION, ""))
         if not isinstance(inputs, str) or ":" not in function:
@@ -143,7 +165,7 @@ def _planned(
             )
         file = said.get(names.CODE_FILE)
         plan = replace(plan, function=function, file=str(file) if file else None, inputs=inputs)
-        return plan, commands.Program(sys.executable, (), ()), folder
+        return replace(plan, arguments=_started_as(said)), commands.Program(sys.executable, (), ()), folder
     arguments = said.get(names.PROCESS_ARGS)
     if not isinstance(arguments, (list, tuple)) or not arguments:
         raise NotReplayable(
@@ -156,6 +178,15 @@ def _planned(
             f"the script of run {found.run.run_id} is gone: {Path(folder or '.', first)}", again
         )
     return _with_program(plan, program), program, folder
+
+
+def _started_as(said: Mapping[str, Any]) -> tuple[str, ...]:
+    """The program that called the agent function, which may look at its arguments; empty where nobody knows."""
+    arguments = said.get(names.PROCESS_ARGS)
+    try:
+        return commands.of_interpreter([str(one) for one in arguments or ()]).arguments
+    except SpanreelError:
+        return ()
 
 
 def _with_program(plan: Plan, program: commands.Program) -> Plan:
@@ -172,7 +203,12 @@ def _folder(found: Stored, again: str) -> str | None:
 
 
 def _ran(
-    line: Sequence[str], folder: str | None, environment: dict[str, str], timeout: float | None, echo: Echo
+    line: Sequence[str],
+    folder: str | None,
+    environment: dict[str, str],
+    timeout: float | None,
+    echo: Echo,
+    killed: Callable[[int], object] = int,
 ) -> tuple[int, tuple[str | None, str | None]]:
     pipe = subprocess.PIPE if echo == "capture" else None
     stdout: int | IO[str] | None = sys.stderr if echo == "stderr" else pipe
@@ -183,7 +219,15 @@ def _ran(
         except subprocess.TimeoutExpired:
             child.kill()
             output = child.communicate()
+            killed(child.pid)
     return child.returncode, output
+
+
+def _ended_late(plan: Plan, pid: int, started_ns: int, timeout: float | None) -> None:
+    """What a killed process left open has an end: nobody works on it any more."""
+    from spanreel.replay.ending import end_open_runs
+
+    end_open_runs(Path(plan.store), pid, started_ns, f"ended after {timeout:g} s: it took too long")
 
 
 @contextmanager
@@ -211,7 +255,9 @@ def _outcome(file: Path, code: int, timeout: float | None, output: tuple[str | N
     if file.exists():
         found = json.loads(file.read_text("utf-8"))
         if "problem" in found:
-            raise SpanreelError(found["problem"], found["remedy"])
+            problem = SpanreelError(found["problem"], found["remedy"])
+            problem.exit_code = found["exit_code"]
+            raise problem
         verdict = Verdict.model_validate(found)
         return Outcome(verdict, verdict.exit_code, *output)
     how = f"by signal {-code}" if code < 0 else f"with code {code}"
@@ -231,20 +277,35 @@ def _write(file: Path, value: dict[str, Any]) -> None:
 
 def main(shared: str) -> None:
     """Do what the plan says; the verdict is written at the very end of this process."""
-    from spanreel.instrument import launch
+    from spanreel.instrument import continuing, launch
     from spanreel.replay.execution import Execution
     from spanreel.replay.stored import stored
 
     launch.own_file(__file__)
     plan = Plan(**json.loads(Path(shared, _PLAN).read_text("utf-8")))
+    policy = Policy.from_dict(plan.policy)
     verdict = Path(shared, _VERDICT)
     try:
-        found = stored(plan.run, plan.store, whole_process=plan.whole_process)
+        found = stored(
+            plan.run,
+            plan.store,
+            whole_process=plan.whole_process,
+            faithful=policy.faithful,
+            resume=policy.resume,
+        )
         launch.record(plan.store)
-        execution = Execution(found.recording, match=plan.match, store=plan.store, own_run=False)
+        continuing.install(found.origins)
+        execution = Execution(
+            found.recording,
+            policy,
+            store=plan.store,
+            own_run=False,
+            segment=plan.segment,
+        )
         _run(execution, plan, verdict)
     except SpanreelError as error:
-        _write(verdict, {"problem": str(error.args[0]), "remedy": error.remedy})
+        said = {"problem": str(error.args[0]), "remedy": error.remedy, "exit_code": error.exit_code}
+        _write(verdict, said)
         sys.exit(error.exit_code)
 
 
@@ -253,18 +314,22 @@ def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
     from spanreel.replay import entry
 
     ended: list[BaseException] = []
+    clock = ExitStack()
     execution.__enter__()
-    atexit.register(_finish, execution, ended, verdict)
+    atexit.register(_finish, execution, clock, ended, verdict)
     try:
+        if execution.policy.clock == "recorded":
+            clock.enter_context(_recorded_clock(execution))
         if plan.function is not None:
             sys.orig_argv = [sys.executable, *plan.arguments]
+            sys.argv[:] = plan.arguments[plan.arguments[:1] == ("-m",) :] or [plan.file or ""]
             launch.hide_own_frames()
             execution.result = entry.call(plan.function, plan.file, plan.inputs or "{}")
         else:
             launch.run_program(plan.arguments)
     except Signal as error:  # said by the verdict, not by a traceback
         ended.append(error)
-        sys.exit(4)
+        sys.exit(3 if isinstance(error, (ApprovalPending, DecisionNeeded)) else 4)
     except SpanreelError:
         atexit.unregister(_finish)
         execution.abandon()
@@ -274,8 +339,15 @@ def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
         raise
 
 
-def _finish(execution: Execution, ended: list[BaseException], verdict: Path) -> None:
+def _recorded_clock(execution: Execution) -> AbstractContextManager[None]:
+    from spanreel.replay.clock import recorded_clock
+
+    return recorded_clock(execution.recording)
+
+
+def _finish(execution: Execution, clock: ExitStack, ended: list[BaseException], verdict: Path) -> None:
     error = ended[0] if ended else None
+    clock.close()
     try:
         execution.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
     except Signal:

@@ -30,6 +30,19 @@ MINTED = frozenset(
 )
 """Properties of messages and their parts that a provider mints for each answer."""
 _WORD = re.compile(r"\w+", re.ASCII)
+_WHAT = {
+    "model": "the model asked",
+    "system": "the instructions",
+    "tools": "the tool definitions",
+    "parameters": "the request parameters",
+    "input_messages": "the messages sent",
+    "input_dropped": "the history sent",
+    "output_messages": "the model's answer",
+    "tool_args": "the arguments",
+    "tool_name": "the tool",
+    "result": "the tool's result",
+    "error": "the error",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +66,30 @@ class Comparable:
 
 
 def comparables(steps: Sequence[ReplayStep]) -> list[Comparable]:
-    """The steps of one run as they are compared."""
+    """The steps of one run as they are compared.
+
+    A request is what it adds to the one that it continues; `input_dropped` counts what it leaves out of that one.
+    """
     calls = _call_labels(steps)
-    return [_comparable(step, calls) for step in steps]
+    lengths: dict[int | None, int] = {None: 0}
+    found: list[Comparable] = []
+    for step in steps:
+        dropped = max(0, lengths.get(step.input_from, 0) - step.input_shared)
+        found.append(_comparable(step, calls, dropped))
+        if step.number is not None:
+            lengths[step.number] = step.input_shared + len(step.input_messages or ())
+    return found
+
+
+def what_differs(path: str) -> str:
+    """In words, what a JSON path within a step points at."""
+    name = path.removeprefix("$.").removeprefix("tool.").partition(".")[0].partition("[")[0]
+    return _WHAT.get(name, name)
 
 
 def canonical(value: Any) -> str:
     """JSON text that is equal exactly when the values are; `1`, `1.0` and `true` are three values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-
-
-def differences(one: Any, other: Any) -> list[str]:
-    """The JSON paths at which two values differ, at most `MAX_PATHS` of them."""
-    return [path for path, _, _ in changes(one, other)]
 
 
 def changes(one: Any, other: Any) -> list[tuple[str, Any, Any]]:
@@ -78,7 +102,7 @@ def _given(value: Any) -> Any:
     return None if value is ABSENT else value
 
 
-def _comparable(step: ReplayStep, calls: dict[str, str]) -> Comparable:
+def _comparable(step: ReplayStep, calls: dict[str, str], dropped: int) -> Comparable:
     if step.tool is not None:
         told = step.tool
         asked: dict[str, Any] = {
@@ -94,15 +118,16 @@ def _comparable(step: ReplayStep, calls: dict[str, str]) -> Comparable:
     else:
         asked = {
             "model": step.model,
+            "parameters": step.parameters,
             "system": _messages(step.system, calls),
             "tools": step.tools,
-            "parameters": step.parameters,
+            "input_dropped": dropped,
             "input_messages": _messages(step.input_messages, calls),
         }
         answered = {"output_messages": _messages(step.output_messages, calls), "error": step.error}
         document = {**asked, **answered}
         kind = (step.kind, "" if step.kind == "llm" else step.name)
-    words = {**asked, "system": None, "tools": None} if step.tool is None else asked
+    words = {**asked, "system": None, "tools": None, "input_dropped": None} if step.tool is None else asked
     return Comparable(
         kind,
         document,

@@ -1,35 +1,32 @@
 """compare(a, b): what changed from one run to another. Quiet; which step is which is decided by `align` alone.
 
-Every difference is b − a. Runs that differ only in ids, times and durations are identical.
+Every difference is b − a. Runs that differ only in ids, times, durations, token counts and cost are identical.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
-from decimal import Decimal
-from typing import Any, Literal
+from collections.abc import Collection, Iterator, Sequence
+from typing import Literal
 
 from pydantic import Field, field_serializer
 
 from spanreel.replay import conversation
-from spanreel.replay.align import Pair, Relation, align
-from spanreel.replay.comparable import changes, comparables
+from spanreel.replay.align import Pair, align
+from spanreel.replay.cause import FirstDivergence, first_divergence
+from spanreel.replay.comparable import comparables
+from spanreel.replay.ignoring import ignored
+from spanreel.replay.overall import (
+    FactDiff,
+    ModelDiff,
+    NotesDiff,
+    by_model,
+    facts_diff,
+    minus,
+    notes_diff,
+    of_the_run,
+)
 from spanreel.replay.timeline import Frozen, Replay, ReplayStep, ReplayTokens, ToolCallRecord
-
-# What differs, in words, by the first name on its path.
-_WHAT = {
-    "model": "the model asked",
-    "system": "the instructions",
-    "tools": "the tool definitions",
-    "parameters": "the request parameters",
-    "input_messages": "the messages sent",
-    "output_messages": "the model's answer",
-    "tool_args": "the arguments",
-    "tool_name": "the tool",
-    "result": "the tool's result",
-    "error": "the error",
-}
 
 
 class ChangedCall(Frozen):
@@ -41,7 +38,7 @@ class ChangedCall(Frozen):
 
 
 class ToolCallsDiff(Frozen):
-    """The tool calls of two runs; each call is counted in exactly one field.
+    """The tool calls of two runs; each call is counted in exactly one field, repeated ones in `repeated` besides.
 
     Attributes:
         added: only in b.
@@ -49,6 +46,8 @@ class ToolCallsDiff(Frozen):
         changed: the same tool at the same place; arguments, result or error differ.
         common: how many are the same, in the same order.
         reordered: in both, at different places.
+        repeated: those of `added` and `removed` that repeat the call before or after them, name and arguments alike,
+            as where a call that failed is tried again.
     """
 
     added: list[ToolCallRecord] = Field(default_factory=list[ToolCallRecord])
@@ -56,36 +55,17 @@ class ToolCallsDiff(Frozen):
     changed: list[ChangedCall] = Field(default_factory=list[ChangedCall])
     common: int = 0
     reordered: list[ChangedCall] = Field(default_factory=list[ChangedCall])
-
-
-class FirstDivergence(Frozen):
-    """The first cause: the earliest pair of steps that is not the same.
-
-    Attributes:
-        a_step, b_step: the step numbers, None on the side that has no such step.
-        what: what differs, in words.
-        path: the JSON path within the step of the first difference, None for a step that one side lacks.
-        a, b: the values at that path.
-    """
-
-    a_step: int | None
-    b_step: int | None
-    kind: str
-    name: str
-    relation: Relation
-    what: str
-    path: str | None = None
-    a: Any = None
-    b: Any = None
+    repeated: list[ToolCallRecord] = Field(default_factory=list[ToolCallRecord])
 
 
 class ReplayComparison(Frozen):
     """What changed from the original run to the replayed one. In JSON both are their run ids.
 
     Attributes:
-        identical: no step and nothing in the answer differs.
+        identical: no step, no note, and neither the answer nor the status or outcome of the run differs.
         content_diff: unified diff of the two answers, empty when they are equal.
         cost_diff: US dollars as a decimal string, None where either cost is not known.
+        cost_by_model: the models of both runs, those of the original first, in order of their first call.
         duration_diff: milliseconds, None where either duration is not known.
         steps: the aligned steps; calls known from the messages only are among them, without a number.
     """
@@ -96,9 +76,12 @@ class ReplayComparison(Frozen):
     identical: bool
     content_diff: str = ""
     cost_diff: str | None = None
+    cost_by_model: list[ModelDiff] = Field(default_factory=list[ModelDiff])
     token_diff: ReplayTokens = Field(default_factory=ReplayTokens)
     duration_diff: float | None = None
     tool_calls_diff: ToolCallsDiff = Field(default_factory=ToolCallsDiff)
+    notes_diff: NotesDiff = Field(default_factory=NotesDiff)
+    facts_diff: list[FactDiff] = Field(default_factory=list[FactDiff])
     first_divergence: FirstDivergence | None = None
     steps: list[Pair] = Field(default_factory=list[Pair])
 
@@ -107,26 +90,50 @@ class ReplayComparison(Frozen):
         return run.run_id
 
     def _repr_html_(self) -> str:
-        from spanreel.replay.report.html import comparison_html
+        from spanreel.replay.report.comparison import comparison_html
 
         return comparison_html(self)
 
 
-def compare(a: Replay, b: Replay) -> ReplayComparison:
-    """What changed from run a to run b."""
-    here, there = list(_calls(a)), list(_calls(b))
-    pairs = align(here, there)
-    content_diff = unified(a.content, b.content, a.run_id, b.run_id)
+def compare(a: Replay, b: Replay, ignoring: Collection[str] = ()) -> ReplayComparison:
+    """What changed from run a to run b.
+
+    Args:
+        a: the original.
+        b: the run that is compared with it.
+        ignoring: what is not compared: names of tools (their calls, and that a model asked for them); JSON paths of
+            tool arguments (`$.timestamp`, `$.items[*].id`), or paths as a comparison prints them
+            (`$.tool.result.at`, `$.parameters.seed`); `content` (the words of answers), `notes`, `cost`, `tokens`,
+            `duration`.
+
+    Raises:
+        ValueError: something in `ignoring` begins like a path and is none.
+    """
+    left_out = ignored(ignoring)
+    (here, seen_here), (there, seen_there) = left_out.steps(list(_calls(a))), left_out.steps(list(_calls(b)))
+    left, right = comparables(seen_here), comparables(seen_there)
+    pairs = align(here, there, left=left, right=right)
+    figures = left_out.figures
+    content_diff = "" if "content" in figures else unified(a.content, b.content, a.run_id, b.run_id)
+    notes = NotesDiff() if "notes" in figures else notes_diff(a.notes, b.notes)
+    facts = facts_diff(a, b)
+    first = first_divergence(pairs, (here, left), (there, right)) or of_the_run(
+        a, b, content_diff, notes, facts
+    )
+    timed = "duration" not in figures and a.duration is not None and b.duration is not None
     return ReplayComparison.model_construct(
         original=a,
         replayed=b,
-        identical=not content_diff and all(pair.relation == "same" for pair in pairs),
+        identical=first is None,
         content_diff=content_diff,
-        cost_diff=_cost_diff(a.cost, b.cost),
-        token_diff=b.tokens.minus(a.tokens),
-        duration_diff=None if a.duration is None or b.duration is None else round(b.duration - a.duration, 6),
+        cost_diff=None if "cost" in figures else minus(a.cost, b.cost),
+        cost_by_model=[] if "cost" in figures else list(by_model(a, b)),
+        token_diff=ReplayTokens() if "tokens" in figures else b.tokens.minus(a.tokens),
+        duration_diff=round((b.duration or 0) - (a.duration or 0), 6) if timed else None,
         tool_calls_diff=_tool_calls_diff(pairs),
-        first_divergence=_first_divergence(pairs, here, there),
+        notes_diff=notes,
+        facts_diff=facts,
+        first_divergence=first,
         steps=pairs,
     )
 
@@ -162,15 +169,12 @@ def _as_step(call: ToolCallRecord) -> ReplayStep:
     return ReplayStep(number=None, kind="tool", name=call.tool_name, tool=call, source="wire")
 
 
-def _cost_diff(a: str | None, b: str | None) -> str | None:
-    return None if a is None or b is None else format(Decimal(b) - Decimal(a), "f")
-
-
 def _tool_calls_diff(pairs: Sequence[Pair]) -> ToolCallsDiff:
     added: list[ToolCallRecord] = []
     removed: list[ToolCallRecord] = []
     changed: list[ChangedCall] = []
     reordered: list[ChangedCall] = []
+    repeated: list[ToolCallRecord] = []
     common = 0
     for pair in pairs:
         here, there = pair.a and pair.a.tool, pair.b and pair.b.tool
@@ -182,45 +186,9 @@ def _tool_calls_diff(pairs: Sequence[Pair]) -> ToolCallsDiff:
                 (reordered if pair.relation == "moved" else changed).append(
                     ChangedCall(a=here, b=there, paths=paths)
                 )
-        elif there:
-            added.append(there)
-        elif here:
-            removed.append(here)
-    return ToolCallsDiff(added=added, removed=removed, changed=changed, common=common, reordered=reordered)
-
-
-def _first_divergence(
-    pairs: Sequence[Pair], here: Sequence[ReplayStep], there: Sequence[ReplayStep]
-) -> FirstDivergence | None:
-    pair = next((pair for pair in pairs if pair.relation != "same"), None)
-    if pair is None:
-        return None
-    told: dict[str, Any] = {
-        "a_step": pair.a.number if pair.a else None,
-        "b_step": pair.b.number if pair.b else None,
-        "kind": pair.step.kind,
-        "name": pair.step.name,
-        "relation": pair.relation,
-    }
-    if pair.relation in ("added", "removed") or not pair.paths or pair.a is None or pair.b is None:
-        return FirstDivergence(**told, what=_where(pair))
-    left, right = _document(pair.a, here), _document(pair.b, there)
-    path, one, other = changes(left, right)[0]
-    return FirstDivergence(**told, what=what_differs(path), path=path, a=one, b=other)
-
-
-def what_differs(path: str) -> str:
-    """In words, what a JSON path within a step points at."""
-    name = path.removeprefix("$.").removeprefix("tool.").partition(".")[0].partition("[")[0]
-    return _WHAT.get(name, name)
-
-
-def _document(step: ReplayStep, steps: Sequence[ReplayStep]) -> dict[str, Any]:
-    place = next(index for index, candidate in enumerate(steps) if candidate is step)
-    return comparables(steps)[place].document
-
-
-def _where(pair: Pair) -> str:
-    call = "tool call" if pair.step.tool else "model call" if pair.step.kind == "llm" else "step"
-    where = {"moved": "made at another place", "added": "that only the second run made"}
-    return f"a {call} {where.get(pair.relation, 'that only the first run made')}"
+        elif call := there or here:
+            (added if there else removed).append(call)
+            repeated += [call] if pair.repeated else []
+    return ToolCallsDiff(
+        added=added, removed=removed, changed=changed, common=common, reordered=reordered, repeated=repeated
+    )

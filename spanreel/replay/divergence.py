@@ -218,6 +218,11 @@ def see_commands(source_run_id: str, run_id: str | None = None) -> list[str]:
     return [f"spanreel show {source_run_id}", f"spanreel diff {source_run_id} {run_id or 'last'}"]
 
 
+def title(request: ModelRequest | ToolRequest) -> str:
+    """A call as people name it."""
+    return _asked(request).title
+
+
 def _headline(step: int, title: str, kind: str) -> str:
     return f"step {step}: {title} {_HEADLINES[kind]}"
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import importlib
 import importlib.util
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,23 +49,35 @@ def call(function: str, file: str | None, inputs: str) -> Any:
         raise SpanreelError(
             f"{function} cannot be called as it was recorded: {error.args[0]}", REMEDY
         ) from error
-    return _finished(found(*args, **kwargs))
+    return finished(found(*args, **kwargs))
 
 
-def _finished(value: Any) -> Any:
-    if inspect.isawaitable(value):
-        return asyncio.run(_awaited(value))
-    if isinstance(value, Generator):
-        return list(value)
-    return asyncio.run(_read(value)) if isinstance(value, AsyncGenerator) else value
+def finished(value: Any, around: AbstractAsyncContextManager[None] | None = None) -> Any:
+    """What an agent came to: a coroutine is awaited, a generator read to its end; within a running loop, beside it.
+
+    Args:
+        value: what it returned.
+        around: entered in the loop that awaits it.
+    """
+    if not (inspect.isawaitable(value) or isinstance(value, AsyncGenerator)):
+        return list(value) if isinstance(value, Generator) else value
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(awaited(value, around))
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(context.run, asyncio.run, awaited(value, around)).result()
 
 
-async def _awaited(value: Any) -> Any:
-    return await value
-
-
-async def _read(values: AsyncGenerator[Any]) -> list[Any]:
-    return [value async for value in values]
+async def awaited(value: Any, around: AbstractAsyncContextManager[None] | None = None) -> Any:
+    """The same within a loop."""
+    async with around or nullcontext():
+        if isinstance(value, AsyncGenerator):
+            return [one async for one in value]
+        if isinstance(value, Generator):
+            return list(value)
+        return await value if inspect.isawaitable(value) else value
 
 
 def _module(name: str, file: str | None) -> ModuleType:

@@ -1,26 +1,26 @@
-"""LOUD: run agent code against a recording: who answers, what is denied, and what became of it.
+"""LOUD: run agent code again: the executor put in charge of a block, the network closed, and what became of it.
 
-`with spanreel.replaying(run) as execution: agent(...)`. A replay is itself a run in the store, linked to its source.
+`with spanreel.replaying(run) as execution: agent(...)`. An execution is itself a run in the store, linked to its source.
 What signals were raised inside is raised again at the end, even if the agent swallowed it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import context as otel_context
 
-from spanreel.exceptions import Divergence, Signal, SpanreelError
+from spanreel.exceptions import ApprovalPending, Divergence, Signal, SpanreelError
 from spanreel.instrument import activate, invocation, process, recorder, responder, runs
 from spanreel.instrument.tracing import RUN_KEY
 from spanreel.location import announced_collector, resolve_store
 from spanreel.replay.backoff import no_backoff
-from spanreel.replay.match import MATCH, Matcher
+from spanreel.replay.executor import Executor
 from spanreel.replay.network import denied_network
-from spanreel.replay.playback import RecordedResponder
+from spanreel.replay.policy import Policy, policy_of
 from spanreel.replay.recording import ModelEffect, Recording
 from spanreel.replay.stored import stored
 from spanreel.replay.verdict import Verdict, judge
@@ -30,6 +30,7 @@ from spanreel.wire.redaction import Redactor
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from spanreel.instrument.responder import Decision
     from spanreel.replay.timeline import Replay
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
@@ -61,40 +62,45 @@ def replaying(
     *,
     store: str | os.PathLike[str] | None = None,
 ) -> Execution:
-    """Run what is in the block against a recorded run: no model, no tool and no network is reached.
+    """Run what is in the block against a recorded run; as it stands, no model, no tool and no network is reached.
 
     ``with spanreel.replaying("last") as execution: agent(...)``, or ``async with``; then `execution.verdict`.
 
     Args:
         run: its name in the store, the path of a recording file, a `Replay`, or a `Recording`.
-        models: who answers model calls; "recorded".
-        tools: who answers tool calls; "recorded".
-        match: "structural", or "strict" for byte-equal JSON only.
-        at: not in this version.
-        overrides: not in this version.
-        allow_tools: not in this version.
-        budget: not in this version.
-        on_miss: "raise".
-        store: where the run is, and where the replay is recorded; default: the project's.
+        models: who answers model calls: recorded, live, stub or deny.
+        tools: who answers tool calls: recorded, live, stub or deny. Live or not, a tool that is not `read` runs only
+            where `allow_tools` names it.
+        match: strict, structural, scrubbed or explore: how far a call may be from the recorded one that answers it.
+        at: fork: recorded before this step, then live.
+        overrides: what to send instead: request parameters by name; under a step's number, those of that step;
+            under ``"responses"`` and ``"requests"``, by step, what is answered or sent; under ``"messages"``, a function
+            of the GenAI messages. Models go live then: from the first step, or where only steps are named, from there.
+        allow_tools: names of tools that may run live.
+        budget: ``{"max_cost": USD, "max_calls": n, "max_seconds": s}``: where to stop going live.
+        on_miss: what becomes of a call that nothing recorded answers: raise, live or stub.
+        store: where the run is, and where the execution is recorded; default: the project's.
 
     Raises:
-        SpanreelError: for an option that this version does not have, or a run that cannot be replayed.
+        SpanreelError: for a setting that makes no sense, or a run that cannot be replayed.
         Divergence: at the end of the block at the latest, when the agent did not do what was recorded.
-        EffectDenied: likewise, when something in it tried to go out to the network.
+        EffectDenied: likewise, when something in it tried to do what is not let through; `BudgetSpent` is one.
+        ApprovalPending, DecisionNeeded: the agent came to a gate, or to an effect in doubt.
     """
-    _refuse(models, tools, match, at, overrides, allow_tools, budget, on_miss)
-    recording = _recording(run, store)
-    return Execution(recording, match=match, store=store)
+    policy = policy_of(models, tools, match, at, overrides, allow_tools, budget, on_miss)
+    return Execution(_recording(run, store), policy, store=store)
 
 
 class Execution:
-    """A replay, before, while and after it runs. One use.
+    """An execution, before, while and after it runs. One use.
 
     Args:
-        recording: what answers.
-        match: a key of `MATCH`.
-        store: where the replay is recorded if nothing is instrumented yet.
+        recording: what may be served.
+        policy: who answers what; default: everything is recorded.
+        store: where the execution is recorded if nothing is instrumented yet.
         own_run: the block is a run of its own; not where the agent inside opens its run itself.
+        decisions: about the gates of the run, by approval id, in order.
+        segment: of a resumed run, which segment of it this is.
 
     Attributes:
         result: for whoever runs the agent to keep what it gave; None else.
@@ -103,17 +109,21 @@ class Execution:
     def __init__(
         self,
         recording: Recording,
+        policy: Policy | None = None,
         *,
-        match: str = "structural",
         store: str | os.PathLike[str] | None = None,
         own_run: bool = True,
+        decisions: Mapping[str, Sequence[Decision]] | None = None,
+        segment: int | None = None,
     ) -> None:
         self.recording = recording
+        self.policy = policy or Policy()
         self.result: Any = None
+        _check_step(recording, self.policy.at)
         self._store = resolve_store(store)
         self._own_run = own_run
-        self._responder = RecordedResponder(Matcher(recording, match, _redact))
-        self._books = self._responder.books
+        self._executor = Executor(recording, self.policy, _redact, decisions=decisions, segment=segment)
+        self._books = self._executor.books
         self._run: runs.Run | None = None
         self._open: ExitStack | None = None
         self._error: BaseException | None = None
@@ -122,16 +132,16 @@ class Execution:
     def verdict(self) -> Verdict:
         """What became of it; within the block, what has become of it so far."""
         running = self._open is not None
-        left = () if running else self._responder.matcher.unused(self._responder.consumed)
+        left = () if running else self._executor.matcher.unused(self._executor.consumed)
+        notes = () if running else self._executor.unused_responses()
         return judge(
             self.recording,
+            self.policy,
+            self._books,
             run_id=self.run_id,
-            served=self._books.recorded,
-            divergences=self._books.divergences,
             left=left,
-            drift=self._books.drift,
-            denied=[str(one) for one in self._books.denied],
             error=self._error,
+            notes=notes,
         )
 
     @property
@@ -147,15 +157,18 @@ class Execution:
     def __enter__(self) -> Self:
         stack = ExitStack()
         with stack:
-            stack.enter_context(_placeholder_keys(self.recording))
+            if not self.policy.goes_live or self.policy.overrides.crosses:
+                stack.enter_context(_placeholder_keys(self.recording))
             if recorder.current() is None:
                 stack.callback(activate.instrument(store=self._store).uninstrument)
             if recorder.current() is None:
                 raise SpanreelError("a replay needs recording, which OTEL_SDK_DISABLED keeps off", "unset it")
-            before = responder.install(self._responder)
+            before = responder.install(self._executor)
             stack.callback(responder.install, before)
-            stack.enter_context(no_backoff())
-            stack.enter_context(denied_network(self._responder.on_denied, _collector_ports(self._store)))
+            if not self.policy.faithful:
+                stack.enter_context(no_backoff())
+            if self.policy.network == "deny" and not self.policy.resume:  # that goes on as the agent it is
+                stack.enter_context(denied_network(self._executor.on_denied, _collector_ports(self._store)))
             if self._own_run:
                 token = otel_context.attach(otel_context.Context())  # a trace of its own, wherever it is made
                 stack.callback(otel_context.detach, token)
@@ -173,7 +186,7 @@ class Execution:
         if self._run is None:
             self._find_run()
             self._tell()
-        signal = self._books.signal or self._unfinished(None if finished else error)
+        signal = self._books.signal or self._swallowed(error) or self._unfinished(None if finished else error)
         ending = signal or error
         stack.__exit__(type(ending) if ending else None, ending, ending.__traceback__ if ending else None)
         recording = recorder.current()
@@ -196,8 +209,16 @@ class Execution:
             self._open.close()
             self._open = None
 
+    def _swallowed(self, error: BaseException | None) -> Signal | None:
+        """A gate that the agent ran past, although nobody has decided."""
+        if not self._books.pending or isinstance(error, Signal):
+            return None
+        return ApprovalPending(f"the run waits for a decision about {self._books.pending[0]}")
+
     def _unfinished(self, error: BaseException | None) -> Divergence | None:
         """Recorded calls that an agent left out although nothing stopped it."""
+        if self.policy.on_miss != "raise":
+            return None
         first = self.verdict.first_divergence
         return Divergence(first.text(), first.as_dict()) if first and error is None else None
 
@@ -220,32 +241,13 @@ class Execution:
             )
 
 
-def _refuse(
-    models: str,
-    tools: str,
-    match: str,
-    at: int | None,
-    overrides: Mapping[str, Any] | None,
-    allow_tools: Collection[str],
-    budget: Any,
-    on_miss: str,
-) -> None:
-    if match not in MATCH:
-        raise SpanreelError(f"replaying(match={match!r}) is not available in this version", f"use one of {', '.join(MATCH)}")  # fmt: skip
-    asked = {
-        f"models={models!r}": models != "recorded",
-        f"tools={tools!r}": tools != "recorded",
-        "at": at is not None,
-        "overrides": bool(overrides),
-        "allow_tools": bool(allow_tools),
-        "budget": budget is not None,
-        f"on_miss={on_miss!r}": on_miss != "raise",
-    }
-    refused = [name for name, given in asked.items() if given]
-    if refused:
+def _check_step(recording: Recording, at: int | None) -> None:
+    own = [effect.number for effect in recording.effects if effect.run_id == recording.run_id]
+    last = max(own, default=0)
+    if at is not None and not 1 <= at <= last + 1:
         raise SpanreelError(
-            f"replaying({', '.join(refused)}) is not available in this version",
-            "leave it out: every call is answered from the recording, and what is not in it raises Divergence",
+            f"run {recording.run_id} has no step {at}: its steps are 1 to {last}",
+            f"spanreel show {recording.run_id}",
         )
 
 

@@ -56,7 +56,7 @@ def run_facts(run: Run, spans: Mapping[str, Span], content: Callable[[Span, Reco
         returned if isinstance(returned, str) else conversation.text(conversation.last_answer(said.output))
     )
     return Facts(
-        source_run_id=root.source_run_id,
+        source_run_id=run.source_run_id,
         input=_input(span, said),
         words=words,
         text=words

@@ -37,14 +37,15 @@ def file_of(run: str | os.PathLike[str]) -> tuple[Path | None, str | None]:
 
 
 def read(path: str | os.PathLike[str]) -> list[Span]:
-    """The spans of a file, in any format that `spanreel import` reads.
+    """The spans of a file, in any format that `spanreel import` reads; of a recording of a test, with their times.
 
     Raises:
-        BadInput: the file cannot be read; names the line.
+        BadInput: the file cannot be read; names the line. A later version wrote it.
     """
     from spanreel.collector import files
+    from spanreel.replay.stable import restored
 
-    return [span for batch in files.read(Path(path)) for span in batch]
+    return restored([span for batch in files.read(Path(path)) for span in batch])
 
 
 def runs_of(spans: Iterable[Span]) -> list[Run]:

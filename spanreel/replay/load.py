@@ -15,9 +15,10 @@ from spanreel.wire.steps import MODEL_KINDS
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from spanreel.replay.compare import ReplayComparison
+    from spanreel.replay.grade import Grade
     from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
 
@@ -38,6 +39,24 @@ def load(run: str = "last", store: str | os.PathLike[str] | None = None) -> Repl
     with open_reader(resolve_store(store)) as reader:
         found = reader.resolve(run)
         return build(found, reader.spans(found.trace_id), price)
+
+
+def graded(run: str = "last", store: str | os.PathLike[str] | None = None) -> tuple[Replay, Grade]:
+    """A run out of a store, and which replay it allows.
+
+    Raises:
+        UnknownRun, AmbiguousRun, StoreError: as `load`.
+    """
+    from spanreel.collector.store import open_reader
+    from spanreel.replay.grade import grade
+
+    with open_reader(resolve_store(store)) as reader:
+        found = reader.resolve(run)
+        spans = reader.spans(found.trace_id)
+    judged = grade(found, spans)
+    lacking = list(dict.fromkeys(missing.attribute for missing in judged.missing))
+    told = {"grade": judged.grade, "grade_missing": lacking}
+    return build(found, spans, price).model_copy(update=told), judged
 
 
 def summaries(store: str | os.PathLike[str] | None = None, limit: int | None = None) -> list[RunSummary]:
@@ -99,7 +118,7 @@ def summary(run: Run) -> RunSummary:
         model_calls=run.model_calls,
         tool_calls=run.tool_calls,
         error=run.error,
-        source_run_id=run.root.source_run_id,
+        source_run_id=run.source_run_id,
         warnings=[f"capture incomplete: {reason}" for reason in run.incomplete],
     )
 
@@ -137,15 +156,23 @@ def diff(
     a: Replay | str | os.PathLike[str],
     b: Replay | str | os.PathLike[str],
     store: str | os.PathLike[str] | None = None,
+    ignoring: Collection[str] = (),
 ) -> ReplayComparison:
     """What changed from a to b; each is a Replay, a run's name, a file, or `file#run`.
 
+    Args:
+        a: the one side.
+        b: the other; differences are b − a.
+        store: where runs that are named are; default: the project's.
+        ignoring: tools, JSON paths and figures to leave out, see `compare.compare`.
+
     Raises:
+        ValueError: something in `ignoring` begins like a JSON path and is none.
         UnknownRun, AmbiguousRun, BadInput, StoreError: as `load` and `from_file`.
     """
     from spanreel.replay.compare import compare
 
-    return compare(_replay(a, store), _replay(b, store))
+    return compare(_replay(a, store), _replay(b, store), ignoring)
 
 
 def _replay(named: Replay | str | os.PathLike[str], store: str | os.PathLike[str] | None) -> Replay:

@@ -10,7 +10,7 @@ order than they were recorded in. Calls that are equal in identity and lane are 
 something is never answered by its neighbour.
 
 Each recorded call answers once (a call that failed to the end, as often as it did). What has been used is a value of
-its own (`Consumed`), so that a recording can be played any number of times. No clock, no lock: `playback` holds one.
+its own (`Consumed`), so that a recording can be played any number of times. No clock, no lock: `executor` holds one.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ VERDICT: Final[dict[str, str]] = {
     "exact": "exact",
     "structural": "exact",
     "scrubbed": "equivalent",
+    "matcher": "equivalent",  # a test's own
     NEIGHBOUR: "drifted",
 }
 """What serving a call by this tier makes of an execution, at best."""
@@ -178,7 +179,7 @@ class Matcher:
     def model(self, request: ModelRequest, consumed: Consumed) -> Hit | Miss:
         """The recorded answer to a model call; a hit is used up."""
         body, path = self.body(request), recognise.path_of(request.url)
-        attempt = _attempt(request.headers)
+        attempt = attempt_of(request.headers)
         # Most calls are byte for byte those of the recording: then nothing needs to be parsed.
         alike: Sequence[ModelEffect] = self._same_bytes.get((request.dialect, path, body), ())
         best = first_in_lane(_free(alike, consumed, attempt), request.lane)
@@ -303,7 +304,8 @@ def _next_answer(effect: ModelEffect, consumed: Consumed) -> Answer:
     return effect.answers[given]
 
 
-def _attempt(headers: Iterable[tuple[str, str]]) -> int | None:
+def attempt_of(headers: Iterable[tuple[str, str]]) -> int | None:
+    """Which attempt of a call this is, from 0, where the SDK says so."""
     for name, value in headers:
         if name.lower() in RETRY_HEADERS and value.isascii() and value.isdigit():
             return int(value)

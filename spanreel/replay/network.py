@@ -1,4 +1,4 @@
-"""LOUD: while a replay runs, nothing of this process goes out to the network.
+"""LOUD: while an execution runs, nothing of this process goes out to the network but what it lets out.
 
 An audit hook of the interpreter sees every connection, look-up and datagram that goes through `socket`, whoever makes
 it. A hook cannot be taken off again, so there is one, behind a switch. Not stopped: sockets that C code opens past
@@ -15,7 +15,10 @@ from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Any
 
+from opentelemetry import context as otel_context
+
 from spanreel.exceptions import EffectDenied
+from spanreel.instrument.responder import LIVE_KEY
 from spanreel.replay.callsite import called_by, code_line
 
 Denied = Callable[[EffectDenied], None]
@@ -25,6 +28,7 @@ _TELEMETRY = ("opentelemetry.exporter", "opentelemetry.sdk")
 _hooked = False
 _switch = threading.Lock()
 _guard: _Guard | None = None
+_allowed: Callable[[str], bool] | None = None
 
 
 class _Guard:
@@ -40,6 +44,8 @@ class _Guard:
         host, port = str(address[0]), address[1]
         if verb == "connect" and is_loopback(host) and port in self._ports:
             return
+        if _allowed is not None and _allowed(host):
+            return
         self._deny(f"{verb} {host}:{port}")
 
     def look_up(self, host: Any) -> None:
@@ -47,9 +53,13 @@ class _Guard:
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
         if name is None or is_loopback(str(name)) or name == self._own_name or _is_address(str(name)):
             return
+        if _allowed is not None and _allowed(str(name)):
+            return
         self._deny(f"look up {name}")
 
     def _deny(self, effect: str) -> None:
+        if otel_context.get_value(LIVE_KEY):
+            return  # a model call, or a tool, that the execution lets out
         if called_by(*_TELEMETRY):
             # An exporter of the application's: it may fail, as it does when its backend is down, and the agent goes on.
             raise PermissionError(f"not sent while a replay runs: {effect}")
@@ -77,6 +87,46 @@ def denied_network(on_denied: Denied, ports: Collection[int] = ()) -> Generator[
     finally:
         with _switch:
             _guard = before
+
+
+@contextmanager
+def allowed_hosts(hosts: Collection[str], *, loopback: bool = False) -> Generator[None]:
+    """Let calls to some hosts out while the block runs, whatever is denied.
+
+    Args:
+        hosts: names or addresses.
+        loopback: this machine too.
+    """
+    global _allowed
+    known = {host.lower() for host in hosts}
+    asking = threading.local()
+
+    def allowed(host: str) -> bool:
+        if host.lower() in known or (loopback and is_loopback(host)) or getattr(asking, "now", False):
+            return True
+        asking.now = True  # what follows looks names up itself
+        try:
+            return _is_address(host) and host in _addresses(known)
+        finally:
+            asking.now = False
+
+    with _switch:
+        before, _allowed = _allowed, allowed
+    try:
+        yield
+    finally:
+        with _switch:
+            _allowed = before
+
+
+def _addresses(hosts: Collection[str]) -> set[str]:
+    found: set[str] = set()
+    for host in hosts:
+        try:
+            found |= {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+        except OSError:
+            continue  # its own call says so
+    return found
 
 
 def is_loopback(host: str) -> bool:

@@ -7,12 +7,13 @@ Replay, re-run, fork, resume, dry run and test are all a `Policy`. It holds no s
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from spanreel.exceptions import SpanreelError
+from spanreel.replay.match import MATCH
 
 Source: TypeAlias = Literal["recorded", "live", "stub", "deny"]
 OnMiss: TypeAlias = Literal["raise", "live", "stub"]
@@ -53,6 +54,12 @@ class Overrides:
 
     def __bool__(self) -> bool:
         return bool(self.every or self.steps or self.responses or self.requests or self.messages)
+
+    @property
+    def crosses(self) -> bool:
+        """Whether a model is named with a provider, so that the agent's own key may not be needed."""
+        named = [values.get("model") for values in (self.every, *self.steps.values())]
+        return any(isinstance(model, str) and "/" in model for model in named)
 
     def at(self, step: int) -> dict[str, Any]:
         """The parameters that are different at a step."""
@@ -125,6 +132,72 @@ class Policy:
             "allow_tools": frozenset(value["allow_tools"]),
         }
         return cls(**{**value, **known})
+
+
+def policy_of(
+    models: str = "recorded",
+    tools: str = "recorded",
+    match: str = "structural",
+    at: int | None = None,
+    overrides: Any = None,
+    allow_tools: Collection[str] = (),
+    budget: Any = None,
+    on_miss: str = "raise",
+) -> Policy:
+    """The policy of `spanreel.replaying`; see there.
+
+    Raises:
+        SpanreelError: for a setting that is not one of its words, or of the wrong form.
+    """
+    for name, value, known in (
+        ("models", models, SOURCES), ("tools", tools, SOURCES), ("match", match, tuple(MATCH)), ("on_miss", on_miss, ON_MISS),
+    ):  # fmt: skip
+        if value not in known:
+            raise SpanreelError(f"{name}={value!r} is none of the settings", f"use one of {', '.join(known)}")
+    if isinstance(allow_tools, str):
+        allow_tools = (allow_tools,)
+    said = overrides_of(overrides)
+    if said and models == "recorded" and at is None:
+        if said.every or said.messages:
+            models = "live"
+        else:
+            at = min([*said.steps, *said.responses, *said.requests])
+    return Policy(
+        models=cast("Source", models),
+        tools=cast("Source", tools),
+        match=match,
+        at=at,
+        overrides=said,
+        allow_tools=frozenset(allow_tools),
+        budget=budget_of(budget),
+        on_miss=cast("OnMiss", on_miss),
+    )
+
+
+def overrides_of(value: Any) -> Overrides:
+    """Overrides from None, `Overrides`, or a mapping as `spanreel.replaying` takes it.
+
+    Raises:
+        SpanreelError: it has another form.
+    """
+    if value is None or isinstance(value, Overrides):
+        return value or Overrides()
+    if not isinstance(value, Mapping):
+        raise SpanreelError(f"{value!r} are no overrides", 'give a mapping such as {"model": "gpt-4o-mini"}')
+    every = {name: item for name, item in value.items() if isinstance(name, str)}
+    steps = {step: item for step, item in value.items() if isinstance(step, int)}
+    by_step = {name: every.pop(name, None) or {} for name in ("responses", "requests")}
+    messages = every.pop("messages", None)
+    if messages is not None and not callable(messages):
+        raise SpanreelError(
+            "messages is a function of the messages", "it takes GenAI messages and returns them"
+        )
+    for name, item in (("steps", steps), *by_step.items()):
+        if not isinstance(item, Mapping) or not all(isinstance(step, int) and step > 0 for step in item):
+            raise SpanreelError(f"{name} go by the number of a step, from 1", f"such as {name}={{4: ...}}")
+    if not all(isinstance(item, Mapping) for item in steps.values()):
+        raise SpanreelError("what is different at a step is a mapping", 'such as {4: {"temperature": 0}}')
+    return Overrides(every=every, steps=steps, messages=cast("Messages | None", messages), **by_step)
 
 
 def budget_of(value: Any) -> Budget:

@@ -13,18 +13,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from spanreel.exceptions import NotReplayable
 from spanreel.replay import answer
 from spanreel.replay.answer import REDACTED, Answer, body_bytes
+from spanreel.replay.gates import decided, gates
 from spanreel.wire import attributes as names
 from spanreel.wire import conventions, recognise
 from spanreel.wire.grouping import Run, group
 from spanreel.wire.spans import Span, Value
 from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS
+
+if TYPE_CHECKING:
+    from spanreel.instrument.responder import Decision
 
 _UNUSABLE = ("hashes", "metadata", "none")
 
@@ -65,6 +69,7 @@ class ToolEffect:
     encoded: what the caller got, as the codec's JSON; None where the recording has none.
     fidelity: exact, text or opaque (the value itself could not be kept).
     open: it began and did not come to its end, so nobody knows whether it happened.
+    idempotent: it carries a key by which the other side knows a repetition. contract: of the tool's code.
     start_ns, end_ns: Unix nanoseconds; end_ns 0: it never ended.
     """
 
@@ -84,6 +89,8 @@ class ToolEffect:
     within: tuple[str, ...] = ()
     start_ns: int = 0
     end_ns: int = 0
+    idempotent: bool = False
+    contract: str | None = None
 
     @property
     def title(self) -> str:
@@ -101,6 +108,8 @@ class Recording:
     run_id: the run that was asked for. redacted: secrets were blanked in it, so what is compared must be blanked too.
     errors: the exceptions that ended its runs, by type, and the process, as ``exit code 3``.
     warnings: what could not be taken in, in words.
+    started_ns: when the run began, Unix nanoseconds; 0: not known. uuid_seed: of the uuid4 values that it drew, if kept.
+    decisions: about its gates, by approval id, in order.
     name: what means it in a command; empty: its run_id does. command: what followed the interpreter's name, if known.
     """
 
@@ -110,6 +119,11 @@ class Recording:
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     agent_name: str = ""
+    trace_id: str = ""
+    root_span_id: str = ""
+    started_ns: int = 0
+    uuid_seed: str | None = None
+    decisions: Mapping[str, tuple[Decision, ...]] = field(default_factory=dict[str, "tuple[Decision, ...]"])
     name: str = ""
     command: tuple[str, ...] = ()
 
@@ -121,6 +135,7 @@ class Recording:
         *,
         also: Collection[str] = (),
         faithful: bool = False,
+        may_be_empty: bool = False,
     ) -> Recording:
         """The recording of a run, from its spans.
 
@@ -129,6 +144,7 @@ class Recording:
             run_id: the run; default: the only one, or the last.
             also: ids of other runs whose effects belong to it, such as those of the same process.
             faithful: keep failed attempts that the SDK retried by itself.
+            may_be_empty: a run that has made no call yet will do.
 
         Raises:
             NotReplayable: naming what the spans lack.
@@ -144,18 +160,26 @@ class Recording:
         _check_level(run, by_id[run.trace_id, run.root.span_id])
         found = [effect for one in chosen for effect in _Reading(one, by_id, faithful).effects()]
         warnings = tuple(warning for one in chosen for warning in _lacking(one, by_id))
-        if not found:
+        if not found and not (may_be_empty and not any(one.steps for one in chosen)):
             raise NotReplayable(
                 f"run {run.run_id} cannot be replayed: {_why_nothing(run, by_id)}",
-                f"`spanreel show {run.run_id}` shows it",
+                f"`spanreel show {run.run_id}` says what it allows; its model calls can be asked again by --calls",
             )
         found.sort(key=lambda pair: pair[0])
         effects = tuple(_placed(index, effect) for index, (_, effect) in enumerate(found))
         redacted = any(span.attributes.get(names.REDACTED) for span in by_id.values())
         errors = tuple(error for one in chosen for error in _errors(one, by_id))
-        command = by_id[run.trace_id, run.root.span_id].attributes.get(names.PROCESS_ARGS)
-        said = tuple(map(str, command)) if isinstance(command, (list, tuple)) else ()
-        return cls(run.run_id, effects, redacted, errors, warnings, run.agent_name, command=said)
+        top = by_id[run.trace_id, run.root.span_id].attributes
+        seed, command = top.get(names.RECORDING_SEED), top.get(names.PROCESS_ARGS)
+        return cls(
+            run.run_id, effects, redacted, errors, warnings, run.agent_name, run.trace_id, run.root.span_id,
+            started_ns=run.started_ns,
+            uuid_seed=str(seed) if seed else None,
+            command=tuple(map(str, command)) if isinstance(command, (list, tuple)) else (),
+            decisions=decided(
+                gates([[by_id[one.trace_id, record.span_id] for record in one.records]]) for one in chosen
+            ),
+        )  # fmt: skip
 
     @property
     def overlapped(self) -> bool:
@@ -240,7 +264,7 @@ class _Reading:
             raise _missing(self.run, span, names.TOOL_RESULT)
         stopped = encoded is None and span.status == names.STATUS_ERROR  # by Ctrl-C, in the middle of it
         text = encoded if isinstance(encoded, str) else None
-        call_id = said.get(names.TOOL_CALL_ID)
+        call_id, contract = said.get(names.TOOL_CALL_ID), said.get(names.CONTRACT)
         return ToolEffect(
             index=0,
             number=number,
@@ -258,6 +282,8 @@ class _Reading:
             within=tuple(self._tools_around(span)),
             start_ns=span.start_ns,
             end_ns=span.end_ns or 0,
+            idempotent=names.TOOL_IDEMPOTENCY in said,
+            contract=contract if isinstance(contract, str) else None,
         )
 
     def _tools_around(self, span: Span) -> Iterator[str]:
@@ -365,7 +391,9 @@ def _why_nothing(run: Run, spans: Mapping[tuple[str, str], Span]) -> str:
     if foreign is None:
         return "it has no model or tool call"
     lacks = names.TOOL_RESULT if foreign.record.kind == "tool" else names.HTTP_REQUEST_BODY
-    return f"step {foreign.number} ({foreign.record.name}) has no {lacks}, so the run can only be viewed"
+    return (
+        f"step {foreign.number} ({foreign.record.name}) has no {lacks}, so its agent cannot be run against it"
+    )
 
 
 def _placed(index: int, effect: Effect) -> Effect:

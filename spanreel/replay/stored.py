@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from spanreel.exceptions import SpanreelError
 from spanreel.location import resolve_store
 from spanreel.replay.files import file_of, pick, read, runs_of
+from spanreel.replay.located import located
 from spanreel.replay.recording import Recording
 from spanreel.wire import attributes as names
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spanreel.collector.store import Reader
+    from spanreel.instrument.continuing import Origin
     from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
 
@@ -26,6 +28,7 @@ class Stored:
     """A recording, the run it is of, the run's root span, and whether the recording is of its whole process.
 
     name: what means the same recording from any folder, whatever has been recorded since.
+    origins: of a run that is to be resumed, which roots go on.
     """
 
     recording: Recording
@@ -33,6 +36,7 @@ class Stored:
     root: Span
     whole_process: bool
     name: str
+    origins: tuple[Origin, ...] = ()
 
 
 def stored(
@@ -40,6 +44,8 @@ def stored(
     store: str | os.PathLike[str] | None = None,
     *,
     whole_process: bool | None = None,
+    faithful: bool = False,
+    resume: bool = False,
 ) -> Stored:
     """The recording of a run.
 
@@ -48,21 +54,40 @@ def stored(
         store: where it is, if it is not a file; default: the project's.
         whole_process: take in every run that the same process recorded, as running its command again makes them all;
             default: where the run is to be run again as a process, see `_as_process`.
+        faithful: keep failed attempts that the SDK retried by itself.
+        resume: take in what happened in every segment, and what was decided, so that the run can go on.
 
     Raises:
         UnknownRun, AmbiguousRun, StoreError, BadInput: there is no such run, store or file.
         NotReplayable: naming what the recording lacks.
     """
     path, name = file_of(run)
+    if path is not None and resume:
+        raise SpanreelError("a run is resumed in a store", f"spanreel import {path}, then name the run")
     if path is not None:
-        return _from_file(path, name, whole_process)
+        return _from_file(path, name, whole_process, faithful)
     from spanreel.collector.store import open_reader
 
     with open_reader(resolve_store(store)) as reader:
-        return _from_reader(reader, str(run), whole_process)
+        if resume:
+            return _to_resume(reader, str(run), whole_process, faithful)
+        return _from_reader(reader, str(run), whole_process, faithful)
 
 
-def _from_reader(reader: Reader, name: str, whole_process: bool | None) -> Stored:
+def _to_resume(reader: Reader, name: str, whole_process: bool | None, faithful: bool) -> Stored:
+    from spanreel.replay import continued
+
+    run = reader.resolve(name)
+    found = continued.family(reader, run, whole_process=True)
+    root = continued.entry(found, run.run_id)
+    whole = _as_process(root, whole_process, alone=len(found.runs) == 1)
+    if not whole:
+        found = continued.family(reader, run, whole_process=False)
+    recording = continued.recording(found, run.run_id, faithful=faithful)
+    return Stored(recording, run, root, whole, run.run_id, continued.origins(found))
+
+
+def _from_reader(reader: Reader, name: str, whole_process: bool | None, faithful: bool) -> Stored:
     run = reader.resolve(name)
     spans = list(reader.spans(run.trace_id))
     root = _root(run, spans)
@@ -70,25 +95,25 @@ def _from_reader(reader: Reader, name: str, whole_process: bool | None) -> Store
     traces = set(reader.traces_of(instance)) if instance else set[str]()
     runs = [other for other in reader.runs() if other.trace_id in traces]
     if not _as_process(root, whole_process, alone=len(runs) == 1):
-        recording = Recording.from_spans(spans, run.run_id)
+        recording = Recording.from_spans(spans, run.run_id, faithful=faithful)
         return Stored(recording, run, root, whole_process=False, name=run.run_id)
     for trace in traces - {run.trace_id}:
         spans += reader.spans(trace)
     also = _of_process(run, runs, spans)
-    recording = Recording.from_spans(spans, run.run_id, also=also)
+    recording = Recording.from_spans(spans, run.run_id, also=also, faithful=faithful)
     return Stored(recording, run, root, whole_process=True, name=run.run_id)
 
 
-def _from_file(path: Path, name: str | None, whole_process: bool | None) -> Stored:
+def _from_file(path: Path, name: str | None, whole_process: bool | None, faithful: bool) -> Stored:
     spans = read(path)
     runs = runs_of(spans)
     run = pick(runs, name, str(path))
-    root = _root(run, spans)
+    root = located(_root(run, spans), path)
     others = [one for one in _of_process(run, runs, spans) if one != run.run_id]
     whole = _as_process(root, whole_process, alone=not others)
     also = others if whole else ()
     source = f"{path.resolve()}#{run.run_id}"
-    recording = replace(Recording.from_spans(spans, run.run_id, also=also), name=source)
+    recording = replace(Recording.from_spans(spans, run.run_id, also=also, faithful=faithful), name=source)
     return Stored(recording, run, root, whole_process=whole, name=source)
 
 
@@ -122,8 +147,7 @@ def _of_process(run: Run, runs: Iterable[Run], spans: Sequence[Span]) -> list[st
     return [
         other.run_id
         for other in runs
-        if (other.trace_id, other.root.span_id) in roots
-        and other.root.source_run_id == run.root.source_run_id
+        if (other.trace_id, other.root.span_id) in roots and other.source_run_id == run.source_run_id
     ]
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from pydantic_core import PydanticSerializationError
 
+from spanreel.replay.again import Again
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -24,6 +26,7 @@ Message: TypeAlias = dict[str, Any]
 """A GenAI message: {"role": …, "parts": [{"type": "text", "content": …}, …], "finish_reason"?: …}"""
 Status: TypeAlias = Literal["completed", "error", "cancelled", "paused", "incomplete", "diverged"]
 Source: TypeAlias = Literal["recorded", "live", "stub", "deny", "wire"]
+GradeWord: TypeAlias = Literal["exact", "semantic", "view-only"]
 
 
 class PathLike(Protocol):
@@ -204,7 +207,32 @@ class Note(Frozen):
     span_id: str | None = None
 
 
-class Replay(Frozen):
+class ReplayApproval(Frozen):
+    """A gate that the run came to (`spanreel.await_approval`); `occurrence` counts those of one id, from 1."""
+
+    id: str
+    occurrence: int = 1
+    status: Literal["pending", "approved", "rejected"]
+    summary: str | None = None
+    details: Any = None
+    actor: Any = None
+    reason: str | None = None
+    requested_at: str | None = None
+    decided_at: str | None = None
+    span_id: str | None = None
+
+
+class ReplaySegment(Frozen):
+    """One execution of a run that was resumed; the run shows the steps of the last one, which holds them all."""
+
+    number: int
+    trace_id: str
+    status: Status
+    started_at: str | None = None
+    ended_at: str | None = None
+
+
+class Replay(Again, Frozen):
     """One run, rebuilt from its spans.
 
     Attributes:
@@ -215,6 +243,8 @@ class Replay(Frozen):
         steps: model calls, tool calls and retrievals that have a span, in order of their numbers.
         tool_calls: those of the steps, and those that only the model's messages tell of, in order.
         warnings: what is missing or doubtful in this view.
+        grade: which replay its spans allow, where that was asked for; grade_missing: the attributes that a better
+            one needs, each once.
     """
 
     schema_: Literal["spanreel.replay.v1"] = Field(default="spanreel.replay.v1", alias="schema")
@@ -239,6 +269,8 @@ class Replay(Frozen):
     knowledge_retrievals: list[KnowledgeRetrieval] = Field(default_factory=list[KnowledgeRetrieval])
     memory_recalls: list[MemoryRecall] = Field(default_factory=list[MemoryRecall])
     notes: list[Note] = Field(default_factory=list[Note])
+    approvals: list[ReplayApproval] = Field(default_factory=list[ReplayApproval])
+    segments: list[ReplaySegment] = Field(default_factory=list[ReplaySegment])
     outcome: dict[str, Any] = Field(default_factory=dict[str, Any])
     tags: dict[str, Any] = Field(default_factory=dict[str, Any])
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
@@ -246,6 +278,8 @@ class Replay(Frozen):
     source_run_id: str | None = None
     user_id: str | None = None
     warnings: list[str] = Field(default_factory=list[str])
+    grade: GradeWord | None = None
+    grade_missing: list[str] = Field(default_factory=list[str])
     _latest_input: tuple[int | None, list[Message]] = PrivateAttr(default=(None, []))
 
     @classmethod

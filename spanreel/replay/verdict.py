@@ -1,4 +1,4 @@
-"""What became of a replay, as one value for people and programs. It judges from what it is given; it plays nothing."""
+"""What became of an execution, as one value for people and programs. It judges from what it is given; it plays nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from spanreel.exceptions import ApprovalPending, BudgetSpent, DecisionNeeded
+from spanreel.replay.books import Books
 from spanreel.replay.divergence import DivergenceReport, about
 from spanreel.replay.match import Drift, verdict_of
-from spanreel.replay.recording import Effect, Recording
+from spanreel.replay.policy import Policy
+from spanreel.replay.recording import Effect, ModelEffect, Recording
 from spanreel.replay.timeline import Frozen
 
 Word: TypeAlias = Literal["exact", "equivalent", "drifted", "diverged"]
@@ -57,13 +60,24 @@ class RunError(Frozen):
     recorded: bool = False
 
 
+class Spent(Frozen):
+    """What live model calls used. Tokens as providers count them; cost in USD as a decimal string, None if unknown."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: str | None = None
+
+
 class Verdict(Frozen):
-    """What became of a replay.
+    """What became of an execution.
 
     Attributes:
-        verdict: exact (byte for byte, or but for ids and order), equivalent, drifted or diverged.
+        verdict: exact (byte for byte, or but for ids and order), equivalent, drifted or diverged. Only effects that were
+            wanted recorded are judged.
         first_divergence: the first cause. consequences: calls after it that were not recorded either.
-        status: completed or error, of the agent.
+        status: completed or error, of the agent; paused at a gate or in doubt; cancelled by a budget.
+        stopped: what it waits for, or which budget is spent.
+        spent: what the live model calls used; null if there were none.
     """
 
     schema_: Literal["spanreel.verdict.v1"] = Field(default="spanreel.verdict.v1", alias="schema")
@@ -73,7 +87,9 @@ class Verdict(Frozen):
     effects: Effects
     first_divergence: DivergenceReport | None = None
     unconsumed: list[Unconsumed] = Field(default_factory=list[Unconsumed])
-    status: Literal["completed", "error"] = "completed"
+    status: Literal["completed", "error", "paused", "cancelled"] = "completed"
+    stopped: str | None = None
+    spent: Spent | None = None
     error: RunError | None = None
     drift: list[DriftRecord] = Field(default_factory=list[DriftRecord])
     consequences: list[DivergenceReport] = Field(default_factory=list[DivergenceReport])
@@ -82,7 +98,9 @@ class Verdict(Frozen):
 
     @property
     def exit_code(self) -> int:
-        """0 for exact and equivalent, 4 for a divergence, 1 for a denied effect or an error that is not in the recording."""
+        """0: fine; 3: paused; 4: a divergence; 1: a spent budget, a denied effect, or an error that is not in the recording."""
+        if self.status == "paused":
+            return 3
         if self.first_divergence is not None:
             return 4
         return 1 if self.effects.denied or (self.error is not None and not self.error.recorded) else 0
@@ -90,52 +108,74 @@ class Verdict(Frozen):
 
 def judge(
     recording: Recording,
+    policy: Policy,
+    books: Books,
     *,
     run_id: str | None,
-    served: int,
-    divergences: Sequence[DivergenceReport],
     left: Sequence[Effect],
-    drift: Sequence[Drift],
-    denied: Sequence[str],
     error: BaseException | None,
+    notes: Sequence[str] = (),
 ) -> Verdict:
     """The verdict of an execution that has ended.
 
-    Recorded calls that nobody asked for are a divergence of their own, unless something else stopped the agent first:
-    another divergence, a denied effect, or an error that the recording does not have.
+    Recorded calls that nobody asked for are a divergence of their own where they were wanted, unless something else
+    stopped the agent first: another divergence, a denied effect, a gate, or an error that the recording does not have.
 
     Args:
-        recording: what was played.
-        run_id: of the replay's own run.
-        served: how many calls were answered from the recording.
-        divergences: in order.
+        recording: what could be served.
+        policy: what was wanted.
+        books: what was done.
+        run_id: of the execution's own run.
         left: recorded calls that nothing asked for.
-        drift: of the calls that were answered.
-        denied: what was stopped on its way out.
         error: what ended the agent, if it was no signal of ours.
+        notes: further warnings.
     """
     ended = _run_error(error, recording)
-    stopped = bool(divergences or denied or (ended and not ended.recorded))
-    first = divergences[0] if divergences else None
-    if first is None and left and not stopped:
-        first = about(left[0], "unconsumed", recording.run_id, run_id=run_id, recording=recording)
+    stopped = bool(books.divergences or books.signal or books.pending or (ended and not ended.recorded))
+    wanted = [effect for effect in left if _was_wanted(effect, recording, policy)]
+    first = books.divergences[0] if books.divergences else None
+    if first is None and wanted and not stopped:
+        first = about(wanted[0], "unconsumed", recording.run_id, run_id=run_id, recording=recording)
+    failed = bool(ended or books.divergences or books.denied)
     return Verdict(
         run_id=run_id,
         source_run_id=recording.run_id,
-        verdict="diverged" if first or left else _best(drift),
-        effects=Effects(recorded=served, denied=len(denied)),
+        verdict="diverged" if first or (wanted and not books.stopped) else _worst(books.drift),
+        effects=Effects(recorded=books.recorded, live=books.live, stub=books.stub, denied=len(books.denied)),
         first_divergence=first,
         unconsumed=unconsumed(left),
-        status="error" if ended or divergences or denied else "completed",
+        status=_stop(books) or ("error" if failed else "completed"),
+        stopped=books.stopped,
+        spent=_spent(books),
         error=ended,
-        drift=[drift_record(one) for one in drift],
-        consequences=list(divergences[1:]),
-        denied=list(denied),
-        warnings=list(recording.warnings),
+        drift=[drift_record(one) for one in books.drift],
+        consequences=list(books.divergences[1:]),
+        denied=[str(one) for one in books.denied],
+        warnings=[*recording.warnings, *books.notes, *notes],
     )
 
 
-def _best(drift: Sequence[Drift]) -> Word:
+def _was_wanted(effect: Effect, recording: Recording, policy: Policy) -> bool:
+    """Whether the mode wanted this recorded call to be served."""
+    if policy.at is not None:
+        return effect.run_id == recording.run_id and effect.number < policy.at
+    return policy.models == "recorded" and (policy.tools == "recorded" or isinstance(effect, ModelEffect))
+
+
+def _stop(books: Books) -> Literal["paused", "cancelled"] | None:
+    if books.pending or isinstance(books.signal, (ApprovalPending, DecisionNeeded)):
+        return "paused"
+    return "cancelled" if isinstance(books.signal, BudgetSpent) else None
+
+
+def _spent(books: Books) -> Spent | None:
+    if not books.live_models:
+        return None
+    cost = None if books.cost is None or books.unpriced else format(books.cost, "f")
+    return Spent(input_tokens=books.usage.input, output_tokens=books.usage.output, cost=cost)
+
+
+def _worst(drift: Sequence[Drift]) -> Word:
     """A blanked answer is the recorded one only as far as anyone can tell."""
     return verdict_of(drift)  # pyright: ignore[reportReturnType] - it names one of them
 

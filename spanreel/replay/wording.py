@@ -15,6 +15,7 @@ from operator import ne
 from typing import Any
 
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
+_GLUE = re.compile(r"[^\S\n]{1,2}|[^\w\s]")
 _EVERY_WORD = 2_250_000  # pairs of words: up to here every word may be an anchor
 _ONE_CHANGE = 400_000_000  # pairs of words: beyond this nothing is looked for
 _AROUND = 12
@@ -80,18 +81,28 @@ def _middle(a: list[str], b: list[str]) -> Iterator[Change]:
 
 
 def _phrases(stretches: Iterable[Change]) -> Iterator[Change]:
-    """Spaces alone between two replaced words belong to the replacement: `a b` → `c d` is one change, not two."""
-    one = other = ""
+    """A space or a mark alone between two changes belongs to them: `a b` → `c d` is one change, not two.
+
+    It stays apart at the end, and where it ends a line.
+    """
+    one = other = between = ""
     for change in stretches:
-        if change.equal and not (change.one.isspace() and one and other):
-            if one or other:
-                yield Change(one, other)
-            one = other = ""
-            yield change
+        if not change.equal:
+            one, other, between = one + between + change.one, other + between + change.other, ""
+        elif (one or other) and not between and _GLUE.fullmatch(change.one):
+            between = change.one
         else:
-            one, other = one + change.one, other + change.other
+            yield from _apart(one, other, between)
+            one = other = between = ""
+            yield change
+    yield from _apart(one, other, between)
+
+
+def _apart(one: str, other: str, between: str) -> Iterator[Change]:
     if one or other:
         yield Change(one, other)
+    if between:
+        yield Change(between, between)
 
 
 def _pieces(changes: Sequence[Change]) -> Iterator[str]:

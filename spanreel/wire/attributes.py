@@ -117,6 +117,13 @@ APPROVAL_ACTOR: Final = "spanreel.approval.actor"  # JSON object, or a name
 APPROVAL_REASON: Final = "spanreel.approval.reason"
 NOTE: Final = "spanreel.note"  # event name; attributes spanreel.note.kind, .summary, .data
 
+# ours: recordings that are kept with tests, on the root
+RECORDING_FORMAT: Final = "spanreel.recording.format"  # 1
+RECORDING_STARTED: Final = "spanreel.recording.started"  # nanoseconds since the epoch, as decimal digits
+RECORDING_TIMES: Final = "spanreel.recording.times"
+"""Space-separated microseconds since that start, one for each tick that stands for a time in the file."""
+RECORDING_SEED: Final = "spanreel.recording.seed"  # of the uuid4 values that were drawn
+
 # ours: the wire
 WIRE_DIALECT: Final = "spanreel.wire.dialect"
 WIRE_ROLE: Final = "spanreel.wire.role"  # call | exchange: a hint, grouping decides

@@ -11,13 +11,14 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from spanreel.wire.records import Record
+from spanreel.wire.segments import Segment, joined
 from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS, STEP_KINDS, Step, failed, order, steps_of
 from spanreel.wire.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Run", "Step", "group", "latest"]
+__all__ = ["Run", "Step", "apart", "group", "latest"]
 
 # What SDKs call a run that the user did not name: the agent inside tells more.
 _UNNAMED = frozenset(
@@ -31,6 +32,7 @@ _ENDED_BY = {
     "KeyboardInterrupt": "cancelled",
     "GeneratorExit": "cancelled",
     "ApprovalPending": "paused",
+    "DecisionNeeded": "paused",
     "Divergence": "diverged",
 }
 
@@ -51,6 +53,7 @@ class Run:
     model_calls, tool_calls: how many of the steps are such.
     uncosted: how many model calls used tokens, but nobody said what they cost.
     segment: the `spanreel.run.id` that ties the segments of a resumed run, and that names it as an alias.
+    segments: of a run that was resumed, all of them, oldest first.
     """
 
     run_id: str
@@ -74,11 +77,18 @@ class Run:
     model_calls: int = 0
     tool_calls: int = 0
     uncosted: int = 0
+    segments: tuple[Segment, ...] = ()
 
     @property
     def alias(self) -> str | None:
         """The name that somebody gave it; None where it only has the id that every run has."""
-        return self.segment if self.segment not in (self.run_id, self.trace_id) else None
+        own = {self.run_id, self.run_id.partition(":")[0], self.trace_id}
+        return self.segment if self.segment not in own else None
+
+    @property
+    def source_run_id(self) -> str | None:
+        """The run that this one replays or forks; None for a run of its own, however often it was resumed."""
+        return None if self.root.segment else self.root.source_run_id
 
 
 @dataclass(slots=True)
@@ -97,7 +107,7 @@ class _Trace:
 
 
 def group(records: Iterable[Record]) -> list[Run]:
-    """The runs of these records, oldest first.
+    """The runs of these records, oldest first; the segments of a resumed run are one (see `segments`).
 
     An id that comes twice counts once: ended replaces open, nothing replaces ended. With one outermost agent or
     workflow span the whole trace is its run. With several, each has its subtree, and a span outside all of them goes
@@ -109,6 +119,11 @@ def group(records: Iterable[Record]) -> list[Run]:
     approval is `paused`; an open root is `incomplete`; a failed root is `error`. A trace without an agent span is
     `incomplete` while one of its calls is open, `error` if its first span or its last step failed, else `completed`.
     """
+    return joined(apart(records))
+
+
+def apart(records: Iterable[Record]) -> list[Run]:
+    """The runs as `group` finds them, each segment of a resumed run for itself."""
     traces: dict[str, list[Record]] = defaultdict(list)
     for record in latest(records):
         traces[record.trace_id].append(record)

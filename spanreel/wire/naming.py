@@ -36,11 +36,11 @@ def named(runs: Sequence[Run], name: str, where: str, remedy: str = "spanreel ru
     """
     if found := _LAST.fullmatch(name):
         return _last(runs, name, found, where, remedy)
-    if exact := next((run for run in runs if run.run_id == name), None):
+    if exact := next((run for run in runs if name in _ids(run)), None):
         return exact
     if alias := next((run for run in runs if name and run.segment == name), None):
         return alias
-    fitting = [run for run in runs if name and run.run_id.startswith(name.lower())]
+    fitting = [run for run in runs if name and any(one.startswith(name.lower()) for one in _ids(run))]
     if not fitting:
         raise UnknownRun(f"{where} holds no run {name!r}", remedy)
     if len(fitting) > 1:
@@ -49,6 +49,11 @@ def named(runs: Sequence[Run], name: str, where: str, remedy: str = "spanreel ru
             f"{len(fitting)} runs begin with {name}: {ids}", f"give more letters of the id: {remedy}"
         )
     return fitting[0]
+
+
+def _ids(run: Run) -> tuple[str, ...]:
+    """Its own id, and those of the traces of its segments."""
+    return (run.run_id, *(segment.run_id for segment in run.segments))
 
 
 def _last(runs: Sequence[Run], name: str, found: re.Match[str], where: str, remedy: str) -> Run:

@@ -8,7 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from spanreel.wire.dialects import anthropic_messages, openai_chat, openai_embeddings, openai_responses
+from spanreel.wire.dialects import (
+    anthropic_messages,
+    gemini,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +26,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     openai_responses.DIALECT,
     anthropic_messages.DIALECT,
     openai_embeddings.DIALECT,
+    gemini.DIALECT,
 )
 _BY_NAME: Final = {dialect.name: dialect for dialect in DIALECTS}
 
@@ -90,6 +97,7 @@ _PATH = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?([^?#]*)")
 _MODEL_KEY = b'"model"'
 _MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.){1,512})"')
 _MODEL_IN_PATH = re.compile(r"/(?:deployments|models)/([^/:?#]+)")
+_MODEL_OF_METHOD = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:?#]+):[A-Za-z]+$")
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]')
 
 
@@ -137,8 +145,11 @@ def by_name(name: str) -> Dialect | None:
 def request_model(body: bytes, url: str = "") -> str | None:
     """The model that a request names, without parsing it; where the body has none, the one in the path.
 
+    A path that calls a model's method (`…/models/gemini-2.5-pro:generateContent`) names the model, whatever the body says.
     A body that names several (a tool call's arguments may) is read for the one at its top.
     """
+    if method := model_of_method(url):
+        return method
     found = list(_named_models(body))
     if len({match[1] for match in found}) > 1:
         tops = _top_level(body, {match.start() for match in found})
@@ -147,6 +158,12 @@ def request_model(body: bytes, url: str = "") -> str | None:
         return found[0][1].decode("utf-8", "replace")
     in_path = _MODEL_IN_PATH.search(path_of(url))
     return in_path[1] if in_path else None
+
+
+def model_of_method(url: str) -> str | None:
+    """The model whose method a path calls, as Google's paths do; None where the path is of another kind."""
+    found = _MODEL_OF_METHOD.search(path_of(url))
+    return found[1] if found else None
 
 
 def provider_of(dialect: Dialect, host: str) -> str:

@@ -26,6 +26,7 @@ class Record:
     exchange: the span is one HTTP attempt that a spanreel tap captured (bytes are there).
     usage: inclusive counts of this call; of agents and workflows it is an aggregate and must not be summed.
     source: recorded | live | stub | deny for spans of an execution; None for an ordinary recording.
+    segment: of the root of a resumed run: 2, 3, …; then `source_run_id` is the run that goes on; 0 else.
     """
 
     trace_id: str
@@ -65,6 +66,7 @@ class Record:
     source: str | None = None
     source_run_id: str | None = None
     incomplete: str | None = None
+    segment: int = 0
 
 
 @dataclass(frozen=True, slots=True)

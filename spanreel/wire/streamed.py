@@ -31,13 +31,18 @@ _PIECES = frozenset(
         "refusal",
         "input",
         "code",
+        "stringValue",
     }
 )
 """Keys under which providers send texts in pieces."""
 _PIECE = re.compile(
     rb'"(' + "|".join(sorted(_PIECES)).encode() + rb')"[ \t]*:[ \t]*"([^"\\]*(?:\\.[^"\\]*)*)"'
 )
-_SIDE_BY_SIDE = re.compile(rb'index"[ \t]*:[ \t]*[1-9]')
+_SIDE_BY_SIDE = re.compile(rb'index"[ \t]*:[ \t]*[1-9]|"(?:thought|partialArgs)"[ \t]*:')
+_ARRAY = re.compile(
+    rb'(?:\xef\xbb\xbf)?[ \r\n\t]*\[[ \r\n\t]*\{[ \r\n\t]*"(?:candidates|usageMetadata|promptFeedback|modelVersion|responseId)"'
+)
+"""How a stream of Gemini's begins that is one JSON array."""
 _PLACES = ("type", "index", "output_index", "content_index", "summary_index")
 """What in an event tells texts apart that grow side by side."""
 _DEPTH_LIMIT = 8
@@ -64,21 +69,23 @@ class _Text:
 
 
 def is_stream(body: bytes) -> bool:
-    """Whether the bytes begin like an event stream."""
-    return body[:64].lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"data:", b"event:", b"id:", b"retry:", b":"))
+    """Whether the bytes begin like an event stream, or like Gemini's stream as a JSON array."""
+    return _ARRAY.match(body) is not None or body[:64].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(
+        (b"data:", b"event:", b"id:", b"retry:", b":")
+    )
 
 
 def edited(body: bytes, edits: Callable[[str], Iterable[Edit]]) -> tuple[bytes, int]:
     """The stream after an edit of its texts, and how many edits there were. Events without one stay as they are.
 
     Args:
-        body: an event stream whose events are JSON; a text in one piece is left to who searches the bytes.
+        body: an event stream whose events are JSON, or a JSON array of events; a text in one piece is left to who searches the bytes.
         edits: given a whole text, what to replace in it: in order, not overlapping. The replacement goes where the
             replaced text began, and what the later pieces held of it is dropped.
     """
     if _plainly_without(body, edits):
         return body, 0
-    lines = [_Line(found.start(1), found.end(1), _parsed(found[1])) for found in _DATA_LINE.finditer(body)]
+    lines = _elements(body) if _ARRAY.match(body) else _lines(body)
     texts: dict[Hashable, _Text] = {}
     for line in lines:
         if isinstance(line.value, dict):
@@ -103,12 +110,30 @@ def _plainly_without(body: bytes, edits: Callable[[str], Iterable[Edit]]) -> boo
     texts: dict[bytes, list[bytes]] = {}
     for key, piece in _PIECE.findall(body):
         texts.setdefault(key, []).append(piece)
-    events = body.count(b"data:")
+    events = body.count(b'"candidates"') if _ARRAY.match(body) else body.count(b"data:")
     for pieces in texts.values():
         text = _parsed(b'"' + b"".join(pieces) + b'"')
         if len(pieces) > events or not isinstance(text, str) or any(True for _ in edits(text)):
             return False
     return True
+
+
+def _lines(body: bytes) -> list[_Line]:
+    return [_Line(found.start(1), found.end(1), _parsed(found[1])) for found in _DATA_LINE.finditer(body)]
+
+
+def _elements(body: bytes) -> list[_Line]:
+    """The objects of a JSON array, of one that was cut off too; their places are counted in bytes."""
+    text = body.decode("latin-1")  # a character a byte: JSON's own signs are where they were
+    decode, at, found = json.JSONDecoder(strict=False).raw_decode, text.find("[") + 1, list[_Line]()
+    while (at := text.find("{", at)) >= 0:
+        try:
+            _, end = decode(text, at)
+        except (ValueError, RecursionError):
+            break
+        found.append(_Line(at, end, _parsed(body[at:end])))
+        at = end
+    return found
 
 
 def _leaves(
@@ -125,8 +150,18 @@ def _leaves(
                 yield from _leaves(item, (*path, key), depth + 1)
     elif isinstance(value, list):
         for at, item in enumerate(value):
-            place = item.get("index", at) if isinstance(item, dict) else at
-            yield from _leaves(item, (*path, str(place)), depth + 1)
+            yield from _leaves(item, (*path, _place(path, at, item)), depth + 1)
+
+
+def _place(path: tuple[Hashable, ...], at: int, item: Any) -> str:
+    """What tells an item of a list from the others, in this event and in the next."""
+    if not isinstance(item, dict):
+        return str(at)
+    if path[-1:] == ("parts",) and isinstance(
+        item.get("text"), str
+    ):  # Gemini numbers no parts: they just go on
+        return "thought" if item.get("thought") is True else "said"
+    return str(item.get("index", item.get("jsonPath", at)))
 
 
 def _apply(text: _Text, edits: list[Edit]) -> int:

@@ -42,7 +42,7 @@ def cli(tmp_path: Path) -> Cli:
     return call
 
 
-OWN_PROCESS = ("run", "replay", "try", "collect")
+OWN_PROCESS = ("run", "replay", "fork", "try", "collect")
 """Commands whose child writes to their output, or that change their process."""
 
 

@@ -77,11 +77,11 @@ def test_tapped_clients_are_not_reported(named: ModelServer, store: Path) -> Non
 
 
 def test_a_model_call_in_a_protocol_that_is_not_read_is_reported(server: ModelServer, store: Path) -> None:
-    """A tapped client that speaks to Gemini, say, is not recorded yet: the run says so."""
+    """A tapped client that asks Gemini for embeddings, say, is not recorded yet: the run says so."""
     spanreel.instrument()
     server.script.extend(["404", "404"])
     with spanreel.run("agent"):
-        httpx2.post(f"{server.url}/v1beta/models/gemini-3:generateContent", json={"contents": []})
+        httpx2.post(f"{server.url}/v1beta/models/gemini-3:embedContent", json={"content": {}})
         httpx2.post(f"{server.url}/orders", json={"messages": []})
     (mark,) = reported(store)
     assert "its protocol is not one that spanreel reads yet" in mark

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import openai
 import pytest
+from provider import KEY, Provider
 from scripted_server import ScriptedServer
 
 import spanreel
@@ -38,3 +39,18 @@ def recording() -> Iterator[spanreel.Instrumentation]:
     """Recording is on until the test ends."""
     yield spanreel.instrument()
     spanreel.uninstrument()
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    """The one that the environment's base URLs name, with a key."""
+    with Provider() as made:
+        for name, path in (
+            ("OPENAI_BASE_URL", "/v1"),
+            ("ANTHROPIC_BASE_URL", ""),
+            ("GOOGLE_GEMINI_BASE_URL", ""),
+        ):
+            monkeypatch.setenv(name, made.url + path)
+        for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"):
+            monkeypatch.setenv(name, KEY)
+        yield made

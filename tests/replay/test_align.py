@@ -203,3 +203,82 @@ def test_the_same_steps_in_any_order_are_the_same_steps(
 ) -> None:
     """A permutation adds nothing, removes nothing and changes nothing."""
     assert {pair.relation for pair in align(steps, chance.sample(steps, len(steps)))} <= {"same", "moved"}
+
+
+DISTINCT = st.lists(st.integers(0, 99), min_size=1, max_size=20, unique=True)
+
+
+def calls(numbers: list[int]) -> list[ReplayStep]:
+    """Tool calls that are told apart by one argument, and by other words in their results."""
+    return numbered(*(tool("get", f"result {n}", order={"id": n}, full=True) for n in numbers))
+
+
+def counted(a: list[ReplayStep], b: list[ReplayStep]) -> Counter[str]:
+    """How many pairs of each relation there are, those that are the same left out."""
+    return Counter(pair.relation for pair in align(a, b) if pair.relation != "same")
+
+
+@given(DISTINCT, st.lists(st.integers(0, 20), max_size=5))
+def test_inserted_calls_are_exactly_those_added(numbers: list[int], places: list[int]) -> None:
+    """K calls more, anywhere: k added, and nothing else."""
+    more = list(numbers)
+    for n, place in enumerate(places):
+        more.insert(place, 100 + n)
+    assert counted(calls(numbers), calls(more)) == ({"added": len(places)} if places else {})
+    assert counted(calls(more), calls(numbers)) == ({"removed": len(places)} if places else {})
+
+
+@given(DISTINCT.filter(lambda numbers: len(numbers) > 1), st.data())
+def test_two_swapped_calls_are_moved(numbers: list[int], data: st.DataObject) -> None:
+    """Nothing is added, removed or changed; at most the two of them moved, and at least one did."""
+    one, other = sorted(
+        data.draw(st.lists(st.integers(0, len(numbers) - 1), min_size=2, max_size=2, unique=True))
+    )
+    swapped = list(numbers)
+    swapped[one], swapped[other] = swapped[other], swapped[one]
+    found = counted(calls(numbers), calls(swapped))
+    assert set(found) == {"moved"}
+    assert found["moved"] <= 2
+
+
+@given(DISTINCT, st.data())
+def test_one_changed_argument_is_one_changed_call_with_its_path(
+    numbers: list[int], data: st.DataObject
+) -> None:
+    """The path is that of the argument, whatever stands around it."""
+    a = calls(numbers)
+    place = data.draw(st.integers(0, len(numbers) - 1))
+    b = numbered(
+        *a[:place], tool("get", f"result {numbers[place]}", order={"id": 100}, full=True), *a[place + 1 :]
+    )
+    (pair,) = (pair for pair in align(a, b) if pair.relation != "same")
+    assert (pair.relation, pair.paths) == ("changed", ["$.tool.tool_args.order.id"])
+    assert pair.changes == [("$.tool.tool_args.order.id", numbers[place], 100)]
+
+
+@given(DISTINCT, st.data(), st.integers(1, 4))
+def test_a_call_tried_again_is_repeated(numbers: list[int], data: st.DataObject, times: int) -> None:
+    """Failed attempts of the same call are added and repeated; other inserted calls are not repeated."""
+    place = data.draw(st.integers(0, len(numbers) - 1))
+    failed = [tool("get", "503", order={"id": numbers[place]}, full=True)] * times
+    a = calls(numbers)
+    b = numbered(*a[:place], *failed, *a[place:], tool("other"))
+    found = [(pair.relation, pair.repeated) for pair in align(a, b) if pair.relation != "same"]
+    assert sorted(found) == [("added", False), *[("added", True)] * times]
+
+
+def at(step: ReplayStep, offset: float, duration: float) -> ReplayStep:
+    """The step, placed in time."""
+    return step.model_copy(update={"offset": offset, "duration": duration})
+
+
+def test_which_of_parallel_calls_began_first_is_no_difference() -> None:
+    """Calls that ran at the same time in either run may change places; with one between them that did not, they moved."""
+    one, two, three = tool("get", n=1), tool("get", n=2), tool("put", n=3)
+    together = numbered(at(one, 0, 9), at(two, 1, 9), at(three, 20, 1))
+    swapped = numbered(at(two, 0, 0.1), at(one, 1, 0.1), at(three, 20, 1))
+    assert [pair.relation for pair in align(together, swapped)] == ["same"] * 3
+    assert [pair.relation for pair in align(swapped, together)] == ["same"] * 3
+    assert sum((pair.a.number, pair.b.number) in [(1, 2), (2, 1)] for pair in align(together, swapped) if pair.a and pair.b) == 2  # fmt: skip
+    late = numbered(at(two, 0, 0.1), at(three, 1, 0.1), at(one, 2, 0.1))
+    assert Counter(pair.relation for pair in align(together, late)) == {"same": 2, "moved": 1}

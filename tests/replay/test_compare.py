@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import jsonschema
 import pytest
 from compared_steps import chat, numbered, tool
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spanreel.cli.schemas import json_schema
-from spanreel.replay.compare import ReplayComparison, compare, unified
-from spanreel.replay.timeline import Replay, ReplayStep, ReplayTokens, ToolCallRecord
+from spanreel.replay.compare import NotesDiff, ReplayComparison, ToolCallsDiff, compare, unified
+from spanreel.replay.timeline import Note, Replay, ReplayStep, ReplayTokens, ToolCallRecord
 
 
 def run(run_id: str, *steps: ReplayStep, **more: Any) -> Replay:
@@ -58,7 +62,8 @@ def test_first_divergence_names_the_first_cause() -> None:
     other = run("b", chat("q", "…"), tool("get", {"price": 6}, n=1), chat("6", "it is 6"), content="it is 6")
     first = as_json(compare(one, other))["first_divergence"]
     assert first == {
-        "a_step": 2, "b_step": 2, "kind": "tool", "name": "get", "relation": "changed",
+        "a_step": 2, "b_step": 2, "kind": "tool", "name": "get", "relation": "changed", "differs": "result",
+        "cause": "step 2: tool get returned another result for the same arguments: $.price 5 → 6",
         "what": "the tool's result", "path": "$.tool.result.price", "a": 5, "b": 6,
     }  # fmt: skip
 
@@ -163,3 +168,83 @@ def test_a_null_is_not_the_same_as_nothing() -> None:
     assert first is not None
     assert (first.what, first.path, first.a, first.b) == ("the arguments", "$.tool.tool_args.n", None, None)
     assert [change.paths for change in found.tool_calls_diff.changed] == [["$.tool_args.n"]]
+
+
+COSTS = st.none() | st.decimals(0, 9, places=3).map(str)
+STEPS = st.lists(
+    st.one_of(
+        st.builds(tool, st.sampled_from(["get", "put"]), st.integers(0, 2), key=st.integers(0, 3)),
+        st.builds(chat, st.sampled_from(["a b", "c"]), st.sampled_from(["x", "y"]), st.sampled_from(["m", "n"]), cost=COSTS),
+    ),
+    max_size=8,
+)  # fmt: skip
+RUNS = st.builds(
+    lambda steps, **more: run("r", *steps, **more),
+    STEPS,
+    cost=COSTS,
+    duration=st.none() | st.integers(0, 99).map(float),
+    content=st.none() | st.text(max_size=3),
+    tokens=st.builds(ReplayTokens, input_tokens=st.none() | st.integers(0, 9)),
+    notes=st.lists(st.builds(Note, kind=st.sampled_from("kl")), max_size=3),
+)
+
+
+@given(RUNS)
+def test_a_run_differs_from_itself_in_nothing(one: Replay) -> None:
+    """No cause, no call, no note, no text; what is known of cost, tokens and duration differs by nothing."""
+    found = compare(one, one)
+    calls = found.tool_calls_diff
+    assert found.identical
+    assert (found.first_divergence, found.content_diff, found.facts_diff) == (None, "", [])
+    assert calls == ToolCallsDiff(common=calls.common)
+    assert found.notes_diff == NotesDiff(common=len(one.notes))
+    assert float(found.cost_diff or 0) == (found.duration_diff or 0) == 0
+
+
+@given(RUNS, RUNS)
+def test_the_other_way_round_everything_is_negated(one: Replay, other: Replay) -> None:
+    """Added is removed, a → b is b → a, and every figure has the other sign."""
+    there, back = compare(one, other), compare(other, one)
+    assert there.identical == back.identical
+    assert there.notes_diff.added == back.notes_diff.removed
+    a, b = there.tool_calls_diff, back.tool_calls_diff
+
+    def told(calls: list[ToolCallRecord]) -> Counter[str]:
+        return Counter(call.to_json() for call in calls)
+
+    assert (told(a.added), told(a.removed), told(a.repeated)) == (
+        told(b.removed),
+        told(b.added),
+        told(b.repeated),
+    )
+    assert (a.common, len(a.changed), len(a.reordered)) == (b.common, len(b.changed), len(b.reordered))
+    assert negated(there.cost_diff) == negated(back.cost_diff, -1)
+    assert negated(there.duration_diff) == negated(back.duration_diff, -1)
+    assert negated(there.token_diff.input_tokens) == negated(back.token_diff.input_tokens, -1)
+    by_model = [{each.model: negated(each.cost_diff, sign) for each in found.cost_by_model} for found, sign in ((there, 1), (back, -1))]  # fmt: skip
+    assert by_model[0] == by_model[1]
+    assert (there.first_divergence is None) == (back.first_divergence is None)
+
+
+def negated(figure: str | float | None, sign: int = 1) -> Decimal | None:
+    """A figure times a sign."""
+    return None if figure is None else sign * Decimal(str(figure))
+
+
+def test_cost_is_told_by_model() -> None:
+    """A model that only one run used cost nothing in the other; a call of unknown cost makes its model's unknown."""
+    one = run("a", chat("q", "x", "big", cost="1.5"), chat("q", "x", "odd"))
+    other = run(
+        "b",
+        chat("q", "x", "small", cost="0.1"),
+        chat("q", "y", "small", cost="0.2"),
+        chat("q", "x", "odd", cost="1"),
+    )
+    found = as_json(compare(one, other))["cost_by_model"]
+    assert [
+        (m["model"], m["a_calls"], m["b_calls"], m["a_cost"], m["b_cost"], m["cost_diff"]) for m in found
+    ] == [
+        ("big", 1, 0, "1.5", "0", "-1.5"),
+        ("odd", 1, 1, None, "1", None),
+        ("small", 0, 2, "0", "0.3", "0.3"),
+    ]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ from spanreel.replay.compare import compare
 from spanreel.replay.timeline import Replay
 from spanreel.wire.spans import Span
 
+ROOT = Path(__file__).resolve().parents[2]
 FILES = ("gpt4o_tool_calling_100ep.json", "gpt4o_tool_calling_preconditions_100ep.json")
 
 
@@ -173,3 +178,69 @@ def test_one_altered_result_is_the_one_difference_named(
         assert calls.changed[0].b.tool_call_id == altered["tool_call_id"]
         assert found.first_divergence is not None
         assert found.first_divergence.what == "the tool's result"
+
+
+CAUSES = {"user": "history", "assistant": "answer", "tool": "result"}
+
+
+def edited(episode: dict[str, Any], place: int) -> dict[str, Any]:
+    """The episode with one message put in other words, or one call given another argument."""
+    again = json.loads(json.dumps(episode))
+    message = again["traj"][place]
+    if message.get("tool_calls"):
+        told = message["tool_calls"][0]["function"]
+        told["arguments"] = json.dumps({**arguments(told["arguments"]), "order_id": "#W0"})
+    else:
+        message["content"] = f"{message['content']} Else."
+    return again
+
+
+def test_one_edit_is_the_first_divergence_wherever_it_is(
+    pairs: list[tuple[dict[str, Any], dict[str, Any]]],
+) -> None:
+    """A message of each episode changed at random: the step is the one a walk finds, the cause is what was changed."""
+    chance = random.Random(3)
+    seen: set[str] = set()
+    for episode, _ in pairs:
+        told = episode["traj"]
+        last = max(at for at, message in enumerate(told) if message["role"] == "assistant")
+        place = chance.randrange(1, last + 1)
+        if any(not isinstance(arguments(call["function"]["arguments"]), dict) for call in told[place].get("tool_calls") or ()):  # fmt: skip
+            continue
+        again = edited(episode, place)
+        found = compare(
+            Replay.from_spans(spans(episode, "a" * 32)), Replay.from_spans(spans(again, "b" * 32))
+        )
+        sides = zip(essence(episode), essence(again), strict=True)
+        expected = next(at for at, (one, other) in enumerate(sides, 1) if one != other)
+        first = found.first_divergence
+        assert first is not None
+        assert (first.a_step, first.b_step) == (expected, expected), (episode["task_id"], place)
+        assert first.differs == CAUSES[told[place]["role"]]
+        seen.add(first.differs)
+    assert seen == set(CAUSES.values())
+
+
+@pytest.mark.timeout(400)
+def test_real_agents_replay_exactly_and_are_compared(shared: Path, tmp_path: Path) -> None:
+    """A sample of what bench/episodes.py does with all of them: the real SDK, a fresh process, no server, no tool body."""
+    command = [
+        sys.executable,
+        str(ROOT / "bench" / "episodes.py"),
+        "--data",
+        str(shared / "data"),
+        "--limit",
+        "10",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=350, cwd=tmp_path, env=environment
+    )
+    found = json.loads(done.stdout)
+    for agent in found["agents"].values():
+        assert (agent["episodes"], agent["verdicts"], agent["live_effects"]) == (10, {"exact": 10}, 0)
+        assert agent["results_equal"] == agent["results"] > 0
+        assert agent["identical_to_their_replay"] == 10
+    flaky = found["agents"]["grok-3, flaky tool"]
+    assert flaky["failures_equal"] == flaky["failures"] > 0
+    assert found["diff"]["first_step_as_walked"] == found["diff"]["pairs"] == 10

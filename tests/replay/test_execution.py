@@ -351,20 +351,26 @@ def test_placeholder_keys_only_where_none_is_set(client, monkeypatch):
 @pytest.mark.parametrize(
     "option",
     [
-        {"at": 2},
-        {"overrides": {"model": "x"}},
-        {"allow_tools": ["pay"]},
+        {"at": 9},
+        {"overrides": 3},
+        {"overrides": {"responses": {"four": "x"}}},
+        {"overrides": {4: "x"}},
+        {"overrides": {"messages": "x"}},
         {"budget": 1},
-        {"on_miss": "live"},
-        {"models": "live"},
-        {"tools": "stub"},
-        {"match": "position"},
+        {"budget": {"max_calls": "many"}},
+        {"budget": {"max_money": 1}},
+        {"budget": {"max_cost": -1}},
+        {"on_miss": "guess"},
+        {"models": "some"},
+        {"tools": "some"},
+        {"match": "nearly"},
     ],
 )
-def test_options_that_are_not_there_are_refused_by_name(option):
-    """None is ignored in silence."""
-    with pytest.raises(SpanreelError, match=next(iter(option))):
-        spanreel.replaying("last", **option)
+def test_settings_that_make_no_sense_are_refused(client, option):
+    """In one line, before anything runs."""
+    _, run = recorded(ask, client, "one")
+    with pytest.raises(SpanreelError):
+        spanreel.replaying(run, **option)
 
 
 def test_a_run_without_calls_is_refused():

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from spanreel.replay.compare import compare
 from spanreel.replay.report import text
-from spanreel.replay.report.html import comparison_html, replay_html
+from spanreel.replay.report.comparison import comparison_html
+from spanreel.replay.report.html import replay_html
 from spanreel.replay.timeline import Replay
 
 EVIL = "<script>alert(1)</script>\x1b]8;;http://x\x07link\x1b]8;;\x07\x1b[31mred\x1b[0m\u202eabc"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from spanreel.wire.recognise import DIALECTS, by_name, path_of, provider_of, recognise, request_model
 
 CHAT = b'{"model":"m","messages":[]}'
+CONTENTS = b'{"contents":[]}'
 MESSAGES = b'{"model":"m","max_tokens":1,"messages":[]}'
 
 
@@ -39,6 +40,16 @@ MESSAGES = b'{"model":"m","max_tokens":1,"messages":[]}'
             b"{}",
             "anthropic.messages",
         ),
+        ("POST", "https://h/v1beta/models/gemini-2.5-pro:generateContent", CONTENTS, "gemini"),
+        ("POST", "https://h/v1beta/models/g:streamGenerateContent?alt=sse", CONTENTS, "gemini"),
+        (
+            "POST",
+            "https://h/v1/projects/p/locations/l/publishers/google/models/g:generateContent",
+            CONTENTS,
+            "gemini",
+        ),
+        ("POST", "https://h/v1beta/models/g:countTokens", CONTENTS, None),
+        ("POST", "https://h/v1beta/models/g:generateContent", b"{}", None),
         ("POST", "https://api.openai.com/v1/traces/ingest", CHAT, None),
         ("POST", "", b"", None),
     ],
@@ -89,6 +100,7 @@ def test_provider_of(host, provider):
         ),
         (b'{"tools":[{"model":"inner"}]}', "", "inner"),
         (b'{"messages":[]}', "https://h/openai/deployments/gpt-4o/chat/completions", "gpt-4o"),
+        (b'{"contents":[{"args":{"model":"T"}}]}', "https://h/v1beta/models/g-2.5:generateContent", "g-2.5"),
         (b"", "", None),
         (b'{"model":7}', "", None),
     ],

@@ -79,14 +79,61 @@ def responses(text: str, size: int) -> bytes:
     )
 
 
+def gemini_events(text: str, size: int) -> list[dict[str, Any]]:
+    """As Gemini streams a text: between thoughts, which may hold the same place in an event."""
+    events = []
+    for piece in pieces(text, size):
+        thought, said = {"text": "hm ", "thought": True}, {"text": piece}
+        parts = [thought, said] if len(events) % 2 else [said]
+        events.append({"candidates": [{"content": {"role": "model", "parts": parts}, "index": 0}]})
+    return events
+
+
+def gemini(text: str, size: int) -> bytes:
+    """Gemini's stream as events."""
+    return sse(gemini_events(text, size))
+
+
+def gemini_array(text: str, size: int) -> bytes:
+    """Gemini's stream as a JSON array, indented as Google does."""
+    return json.dumps(gemini_events("größe " + text, size), indent=2, ensure_ascii=False).encode()
+
+
+def gemini_arguments(text: str, size: int) -> bytes:
+    """As Vertex AI streams the arguments of a call, another argument before it."""
+
+    def event(call: dict[str, Any]) -> dict[str, Any]:
+        return {"candidates": [{"content": {"role": "model", "parts": [{"functionCall": call}]}}]}
+
+    told = [("$.first", "one"), *(("$.key[0].text", piece) for piece in pieces(text, size))]
+    steps = [{"jsonPath": path, "stringValue": piece, "willContinue": True} for path, piece in told]
+    return sse(
+        [
+            event({"name": "f", "willContinue": True}),
+            *(event({"partialArgs": [step], "willContinue": True}) for step in steps),
+            event({}),
+        ]
+    )
+
+
 def assembled(dialect: str, body: bytes) -> str:
     """All that a reader puts together from the stream."""
-    return json.dumps(by_name(dialect).read({}, Reply(200, body)).content.output, ensure_ascii=False)
+    output = by_name(dialect).read({}, Reply(200, body)).content.output
+    if dialect == "gemini" and output[0]["parts"][0]["type"] == "text":  # thoughts are in between
+        output = "".join(part["content"] for part in output[0]["parts"] if part["type"] == "text")
+    return json.dumps(output, ensure_ascii=False)
 
 
 @pytest.mark.parametrize(
     ("dialect", "stream"),
-    [("openai.chat", chat), ("anthropic.messages", messages), ("openai.responses", responses)],
+    [
+        ("openai.chat", chat),
+        ("anthropic.messages", messages),
+        ("openai.responses", responses),
+        ("gemini", gemini),
+        ("gemini", gemini_array),
+        ("gemini", gemini_arguments),
+    ],
 )
 @pytest.mark.parametrize("size", [1, 3, 17])
 @pytest.mark.parametrize("entry", CORPUS, ids=[entry["kind"] for entry in CORPUS])

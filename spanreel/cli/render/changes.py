@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -14,12 +13,17 @@ from spanreel.cli import words
 from spanreel.cli.render.palette import BAD, DIM, DOUBT, GOOD, NAME, status, text
 from spanreel.cli.render.table import Column, drawn
 from spanreel.cli.render.tree import summary
+from spanreel.cli.terminal import console
 from spanreel.replay.align import Pair
-from spanreel.replay.compare import ChangedCall, ReplayComparison, what_differs
-from spanreel.replay.report.text import call_line, clean, cost_text, count_text, duration_text, truncated
+from spanreel.replay.cause import ROOM
+from spanreel.replay.compare import ReplayComparison
+from spanreel.replay.report.details import SHOWN, Detail, as_json, details, headline, is_prose, within
+from spanreel.replay.report.details import words as compared
+from spanreel.replay.report.text import call_line, cost_text, count_text, duration_text, step_line, truncated
+from spanreel.replay.report.totals import CLASSES, call_counts, model_rows, rows
 from spanreel.replay.timeline import ToolCallRecord
-from spanreel.replay.wording import word_diff
 
+LONGEST = 2000  # characters of a value on the screen
 MARKS = {
     "same": ("=", DIM),
     "changed": ("~", DOUBT),
@@ -85,27 +89,40 @@ def _cost(difference: str | None) -> Text:
     return _signed(float(difference), cost_text(difference.lstrip("-")))
 
 
-def divergence(found: ReplayComparison, marked: bool) -> Iterator[Text | Padding]:
-    """Where the runs part first, and by what."""
+def cause(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text]:
+    """Where the runs part first, why, and the two values."""
     first = found.first_divergence
     if first is None:
         return
-    sides = [
-        f"step {number} of {name}"
-        for number, name in ((first.a_step, "a"), (first.b_step, "b"))
-        if number is not None
+    yield Text("first difference", style=NAME)
+    yield from hung(Text(words.flat(first.cause), style=DOUBT), width, 2)
+    if first.path is not None and first.differs != "error" and not is_short(first.a, first.b):
+        yield from hung(clipped(between(first.a, first.b, marked)), width, 4)
+
+
+def is_short(one: Any, other: Any) -> bool:
+    """Whether the sentence has said both values already."""
+    return not is_prose(one, other) and all(len(as_json(value)) <= ROOM for value in (one, other))
+
+
+def figures(found: ReplayComparison) -> Iterator[Text]:
+    """Tokens by class, and the cost of each model where there are several."""
+    tokens = [
+        f"{label.removeprefix('of them ').removesuffix(' tokens')} {one} → {other} ({diff})"
+        for label, one, other, diff in rows(found)
+        if label in CLASSES.values() and diff not in ("–", "±0")
     ]
-    same_place = first.a_step == first.b_step and first.a_step is not None
-    where = f"step {first.a_step}" if same_place else ", ".join(sides) or "a call without a number"
-    yield Text.assemble(
-        ("they part at ", NAME),
-        (where, NAME),
-        f" ({words.flat(first.name)}): ",
-        words.flat(first.what),
-        (f"  {first.path}" if first.path else "", DIM),
-    )
-    if first.path is not None:
-        yield from _indented(between(first.a, first.b, marked))
+    models = [f"{name} {one} → {other} ({diff})" for name, one, other, diff in model_rows(found)]
+    if tokens or len(models) > 1:
+        yield Text("")
+    for title, told in (("tokens", tokens), ("models", models if len(models) > 1 else [])):
+        for at, line in enumerate(told):
+            yield Text.assemble((f"{title if at == 0 else '':<12}", NAME), (line, DIM))
+
+
+def heading(title: str) -> Text:
+    """The name of a section."""
+    return Text(title, style=NAME)
 
 
 def steps(pairs: Sequence[Pair], width: int) -> Iterator[Text]:
@@ -128,40 +145,29 @@ def _pair(pair: Pair, width: int) -> Text:
     here, there = (str(step.number) if step and step.number is not None else "" for step in (pair.a, pair.b))
     number = here if here == there else f"{here}→{there}" if here and there else here or there
     line = Text.assemble((f"  {mark} ", style), (f"{number:>7}  ", DIM), no_wrap=True)
-    if pair.relation in ("changed", "moved"):
+    if pair.changes:
         step = pair.step
-        name = step.tool.tool_name if step.tool else step.model or step.name
-        line.append(words.flat(name))
-        what = list(dict.fromkeys(what_differs(path) for path in pair.paths))
-        line.append(f": {', '.join(what)}" if what else "", DIM)
+        line.append(words.flat(step.tool.tool_name if step.tool else step.model or step.name))
+        line.append(f": {words.flat(headline(pair))}", DIM)
     else:
-        said = summary(pair.step)
+        said = Text(step_line(pair.step, width)) if pair.step.tool else summary(pair.step)
         said.stylize(style)
+        line.append("(again) " if pair.repeated else "", DIM)
         line.append_text(said)
     line.truncate(width, overflow="ellipsis")
     return line
 
 
-def tool_calls(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text | Padding]:
-    """Tool calls added, removed, reordered, and changed with the words that changed."""
+def tool_calls(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text]:
+    """Tool calls added, removed, reordered, and changed with what changed in them."""
     calls = found.tool_calls_diff
-    counted = [
-        f"{number} {name}"
-        for number, name in (
-            (calls.common, "the same"),
-            (len(calls.added), "added"),
-            (len(calls.removed), "removed"),
-            (len(calls.changed), "changed"),
-            (len(calls.reordered), "at another place"),
-        )
-        if number
-    ]
-    yield Text.assemble(("tool calls  ", NAME), ", ".join(counted) or "none")
+    yield Text.assemble(("tool calls  ", NAME), call_counts(found))
     for mark, style, listed in (("-", BAD, calls.removed), ("+", GOOD, calls.added)):
         for call in listed:
             yield _call(call, mark, style, width)
-    for change in calls.changed:
-        yield from _changed(change, marked)
+    for pair in found.steps:
+        if pair.relation == "changed" and pair.step.tool:
+            yield from _changed(pair, width, marked)
     for change in calls.reordered:
         yield _call(change.b, "↕", DOUBT, width)
 
@@ -171,19 +177,39 @@ def _call(call: ToolCallRecord, mark: str, style: str, width: int) -> Text:
     return Text(truncated(f"  {mark} {said}", width), style=style, no_wrap=True)
 
 
-def _changed(change: ChangedCall, marked: bool) -> Iterator[Text | Padding]:
-    yield Text.assemble(("  ~ ", DOUBT), words.flat(change.b.tool_name))
-    for name, one, other in (
-        ("arguments", change.a.tool_args, change.b.tool_args),
-        ("result", change.a.result, change.b.result),
-        ("error", change.a.error, change.b.error),
-    ):
-        if one != other:
-            said = Text.assemble((f"{name}: ", DIM), between(one, other, marked))
-            yield Padding(said, (0, 0, 0, 4), expand=False)
+def _changed(pair: Pair, width: int, marked: bool) -> Iterator[Text]:
+    yield Text.assemble(("  ~ ", DOUBT), words.flat(pair.step.tool.tool_name if pair.step.tool else ""))
+    yield from _places(details(pair), width, marked, 4)
 
 
-def answers(found: ReplayComparison, marked: bool) -> Iterator[Text | Padding]:
+def _places(found: Sequence[Detail], width: int, marked: bool, indent: int) -> Iterator[Text]:
+    for each in found[:SHOWN]:
+        place = (f"{words.flat(each.place)}: " if each.place else "", DIM)
+        yield from hung(clipped(Text.assemble(place, between(each.one, each.other, marked))), width, indent)
+    if len(found) > SHOWN:
+        yield Text(" " * indent + f"… and {len(found) - SHOWN} more places", style=DIM)
+
+
+def notes(found: ReplayComparison, width: int) -> Iterator[Text]:
+    """Notes that only one of the runs has."""
+    listed = [("-", BAD, note) for note in found.notes_diff.removed]
+    listed += [("+", GOOD, note) for note in found.notes_diff.added]
+    if listed:
+        yield Text("notes", style=NAME)
+    for mark, style, note in listed:
+        said = words.flat(f"{note.kind}: {note.summary or ''}")
+        yield Text(truncated(f"  {mark} {said}", width), style=style, no_wrap=True)
+
+
+def facts(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text]:
+    """Input and outcome of the runs, where they differ."""
+    for fact in found.facts_diff:
+        if fact.name in ("input", "outcome"):
+            yield Text(fact.name, style=NAME)
+            yield from _places(within("", fact.a, fact.b), width, marked, 2)
+
+
+def answers(found: ReplayComparison, width: int, marked: bool) -> Iterator[Text]:
     """What the runs answered, word by word."""
     if not found.content_diff:
         yield Text.assemble(
@@ -191,16 +217,19 @@ def answers(found: ReplayComparison, marked: bool) -> Iterator[Text | Padding]:
         )
         return
     yield Text("answer", style=NAME)
-    yield from _indented(between(found.original.content, found.replayed.content, marked))
+    yield from _places(within("", found.original.content, found.replayed.content), width, marked, 2)
 
 
 def between(one: Any, other: Any, marked: bool) -> Text:
     """Two values in one text: what only the first has, what only the second has, and what both have.
 
-    `marked` writes ``[-…-]`` and ``{+…+}`` as well, for a terminal without colours.
+    `marked` writes ``[-…-]`` and ``{+…+}`` as well, for a terminal without colours. What is no prose is told as
+    the one value and the other.
     """
     line = Text()
-    for change in word_diff(_written(one), _written(other)):
+    if not (is_prose(one, other) or isinstance(one, dict | list) or isinstance(other, dict | list)):
+        return line.append(as_json(one), BAD).append(" → ", DIM).append(as_json(other), GOOD)
+    for change in compared(one, other):
         if change.equal:
             line.append(change.one)
             continue
@@ -211,9 +240,15 @@ def between(one: Any, other: Any, marked: bool) -> Text:
     return line
 
 
-def _written(found: Any) -> str:
-    return "" if found is None else clean(found) if isinstance(found, str) else words.quoted(found)
+def clipped(line: Text) -> Text:
+    """At most as much of a value as a screen takes; all of it is in the JSON and in the page."""
+    if len(line) <= LONGEST:
+        return line
+    return line[:LONGEST].append(f" … ({len(line) - LONGEST:,} more characters)", DIM)
 
 
-def _indented(line: Text) -> Iterator[Padding]:
-    yield Padding(line, (0, 0, 0, 2), expand=False)
+def hung(line: Text, width: int, indent: int) -> Iterator[Text]:
+    """The text wrapped, each line indented and without spaces at its end."""
+    for each in line.wrap(console(), max(20, width - indent)):
+        each.rstrip()
+        yield Text.assemble(" " * indent, each, no_wrap=True)

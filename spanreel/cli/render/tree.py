@@ -12,7 +12,7 @@ from rich.text import Text
 from spanreel.cli import words
 from spanreel.cli.render.palette import BAD, DIM, DOUBT, KIND, MODEL, NAME, TOOL, status, text
 from spanreel.replay.report.text import call_line, clean, cost_text, count_text, duration_text, truncated
-from spanreel.replay.timeline import Message, Replay, ReplayStep, ToolCallRecord
+from spanreel.replay.timeline import Message, Replay, ReplayApproval, ReplayStep, ToolCallRecord
 
 
 @dataclass(slots=True)
@@ -31,6 +31,7 @@ def header(run: Replay, width: int) -> list[Text]:
         ("run", run.run_id),
         ("alias", run.alias if run.alias != run.run_id else None),
         ("replay of", run.source_run_id),
+        ("segments", len(run.segments) or None),
         ("session", run.session_id),
         ("model", run.model),
         ("started", f"{words.moment(run.started_at)}, took {duration_text(run.duration)}"),
@@ -42,8 +43,20 @@ def header(run: Replay, width: int) -> list[Text]:
     lines += [_pair(name, str(found), width) for name, found in pairs if found]
     if run.error:
         lines.append(_pair("error", run.error, width, BAD))
+    lines += [_pair("approval", _gate(run, one), width, DOUBT) for one in run.approvals]
     lines += [_pair("warning", warning, width, DOUBT) for warning in run.warnings]
     return lines
+
+
+def _gate(run: Replay, gate: ReplayApproval) -> str:
+    """What somebody has to do about it, or what they did."""
+    said = f"{gate.id}: {gate.summary}" if gate.summary else gate.id
+    short = run.run_id[:12]
+    if gate.status == "pending":
+        return f"{said}; waits: spanreel approve {short} {gate.id}"
+    actor = gate.actor.get("name", gate.actor) if isinstance(gate.actor, dict) else gate.actor
+    decided = f"{said}; {gate.status}" + (f" by {actor}" if actor else "")
+    return decided + (f", resume it: spanreel resume {short}" if run.status == "paused" else "")
 
 
 def _pair(name: str, found: str, width: int, style: str = "") -> Text:

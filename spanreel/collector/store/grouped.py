@@ -12,12 +12,12 @@ from dataclasses import astuple, fields
 from typing import Any, Final, TypeVar, cast, overload
 
 from spanreel.collector.store.rows import RECORD_QUERY, record_of
-from spanreel.wire.grouping import Run, Step, group
+from spanreel.wire.grouping import Run, Step, apart
 from spanreel.wire.records import Record
 from spanreel.wire.usage import Usage
 
 T = TypeVar("T")
-_LATER: Final = frozenset({"records", "steps"})
+_LATER: Final = frozenset({"records", "steps", "segments"})
 _NAMES: Final = frozenset(field.name for field in fields(Run)) - _LATER
 _RECORD_NAMES: Final = tuple(field.name for field in fields(Record))
 _REASONS: Final = _RECORD_NAMES.index("finish_reasons")
@@ -52,14 +52,14 @@ class Later(Sequence[T]):
 
 
 def runs_of(connection: sqlite3.Connection, trace: int) -> list[Run]:
-    """The runs of a trace (its row id), grouped now."""
+    """The runs of a trace (its row id), grouped now; segments of a resumed run are apart."""
     return [run for run, _ in _grouped(connection, trace)]
 
 
 def _grouped(connection: sqlite3.Connection, trace: int) -> list[tuple[Run, dict[str, int]]]:
     found = connection.execute(RECORD_QUERY + " WHERE span.trace = ? ORDER BY span.id", (trace,)).fetchall()
     ids = {str(row[2]): int(row[0]) for row in found}
-    return [(run, ids) for run in group(record_of(row) for row in found)]
+    return [(run, ids) for run in apart(record_of(row) for row in found)]
 
 
 def store(connection: sqlite3.Connection, trace: int) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from spanreel.exceptions import StoreError, UnknownRun
 from spanreel.wire.grouping import Run
 from spanreel.wire.naming import named
 from spanreel.wire.records import Record
+from spanreel.wire.segments import joined, origin
 from spanreel.wire.spans import Event, Link, Resource, Scope, Span
 
 _SPAN_QUERY: Final = (
@@ -69,31 +70,29 @@ class Reader:
         self._keys = Keys(connection)
 
     def runs(self) -> list[Run]:
-        """Every run, newest first.
+        """Every run, newest first; the segments of a resumed run are one.
 
         `len(run.steps)` and `len(run.records)` are known; the items are read when one is looked at, while this reader
         is open.
         """
         with _as_store_errors(self.path):
-            unsaved = self._bring_up_to_date()
-            runs = grouped.listed(self._connection, self.run)
-            if unsaved:
-                fresh = [run for trace in unsaved for run in grouped.runs_of(self._connection, trace)]
-                traces = {run.trace_id for run in fresh}
-                runs = [*fresh, *(run for run in runs if run.trace_id not in traces)]
-                runs.sort(key=lambda run: (run.started_ns, run.run_id), reverse=True)
-            return runs
+            return joined(self._listed(lambda _: True))
+
+    def apart(self) -> list[Run]:
+        """Every run, newest first, each segment of a resumed one for itself, under the id that its trace gives it."""
+        with _as_store_errors(self.path):
+            return self._listed(lambda _: True)
 
     def run(self, run_id: str) -> Run:
-        """The run of exactly this id, with records and steps.
+        """The run of exactly this id, or the one that has the segment of this id, with records and steps.
 
         Raises:
             UnknownRun: there is none.
         """
         with _as_store_errors(self.path):
-            for run in self._of_trace(run_id.partition(":")[0]):
-                if run.run_id == run_id:
-                    return run
+            own = self._apart(run_id)
+            if own is not None:
+                return self._whole(own)
         raise UnknownRun(f"there is no run {run_id}", "spanreel runs")
 
     def resolve(self, name: str) -> Run:
@@ -169,6 +168,41 @@ class Reader:
         self.close()
 
     # --------------------------------------------------------------------------------------------
+
+    def _whole(self, own: Run) -> Run:
+        """A run with its other segments; the segments share the name that ties them, so it is looked for by that."""
+        tied = {own.segment or origin(own), origin(own)}
+        marks = ", ".join("?" * len(tied))
+        listed = self._listed(
+            lambda run: run.segment in tied,
+            f"WHERE alias IN ({marks}) OR run_id IN ({marks})",
+            [*tied, *tied],
+        )
+        others = [run for run in listed if origin(run) == origin(own) and run.run_id != own.run_id]
+        family = [self._loaded(run.run_id) for run in others]
+        return joined([own, *family])[0]
+
+    def _listed(
+        self, wanted: Callable[[Run], bool], where: str = "", values: Sequence[str] = ()
+    ) -> list[Run]:
+        """Runs as they were kept, newest first, and in their place those that could not be kept."""
+        unsaved = self._bring_up_to_date()
+        runs = grouped.listed(self._connection, self._loaded, where, values)
+        if unsaved:
+            fresh = [run for trace in unsaved for run in grouped.runs_of(self._connection, trace)]
+            traces = {run.trace_id for run in fresh}
+            runs = [*filter(wanted, fresh), *(run for run in runs if run.trace_id not in traces)]
+            runs.sort(key=lambda run: (run.started_ns, run.run_id), reverse=True)
+        return runs
+
+    def _loaded(self, run_id: str) -> Run:
+        found = self._apart(run_id)
+        if found is None:
+            raise UnknownRun(f"there is no run {run_id} any more", "spanreel runs")
+        return found
+
+    def _apart(self, run_id: str) -> Run | None:
+        return next((run for run in self._of_trace(run_id.partition(":")[0]) if run.run_id == run_id), None)
 
     def _of_trace(self, trace_id: str) -> list[Run]:
         raw = bytes.fromhex(trace_id) if re.fullmatch("[0-9a-f]{32}", trace_id) else b""

@@ -80,6 +80,8 @@ def _rest(span: Span, record: Record, missing: list[str]) -> str | None:
     }
     if record.resend:
         found["resend"] = record.resend
+    if record.segment:
+        found["segment"] = record.segment
     if record.incomplete is not None:
         found["incomplete"] = record.incomplete
     if record.status != span.status:
@@ -111,5 +113,5 @@ def record_of(row: tuple[Any, ...]) -> Record:
         Usage(tokens_in, tokens_out, cache_read, cache_write, reasoning),
         tuple(json.loads(finish_reasons)) if finish_reasons else (), tool_name, tool_call_id, safety, agent, session, user, run_id,
         rare.get("status", status), error_type, status_message if "message" in rare else error_message, cost, dialect, outcome,
-        http_status, rare.get("resend", 0), _hash_named(body_hash), lane, source, source_run_id, rare.get("incomplete"),
+        http_status, rare.get("resend", 0), _hash_named(body_hash), lane, source, source_run_id, rare.get("incomplete"), rare.get("segment", 0),
     )  # fmt: skip

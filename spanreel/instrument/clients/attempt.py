@@ -75,7 +75,11 @@ class Attempt:
         attributes: dict[str, Any] = {}
         name = exchange.method
         if not native:
-            model = model_in(exchange.request_body) or recognise.request_model(b"", exchange.url)
+            model = (
+                recognise.model_of_method(exchange.url)
+                or model_in(exchange.request_body)
+                or recognise.request_model(b"", exchange.url)
+            )
             name = f"{dialect.operation} {model}" if model else dialect.operation
             attributes[names.OPERATION] = dialect.operation
             attributes[names.PROVIDER] = recognise.provider_of(dialect, host)

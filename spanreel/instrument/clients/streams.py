@@ -72,7 +72,7 @@ def streams(module: Any) -> Streams:
         def __init__(
             self, chunks: Sequence[bytes], broken: Exception | None = None, answer: ModelAnswer | None = None
         ) -> None:
-            self._chunks = chunks
+            self._chunks = iter(chunks)  # once: a client may look for more when it closes
             self._broken = broken
             self._answer = answer
 

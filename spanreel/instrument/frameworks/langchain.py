@@ -78,8 +78,13 @@ def _tool(tool: Any, name: str) -> Tool:
     for function in (getattr(tool, "func", None), getattr(tool, "coroutine", None)):
         known = getattr(function, "__spanreel__", None)
         if isinstance(known, Tool):
-            return Tool(name, known.safety, known.idempotency_key, known.pre, known.post)
-    return declared(name)
+            return Tool(name, known.safety, known.idempotency_key, known.pre, known.post, known.function)
+    known = declared(name)
+    return (
+        known
+        if known.function
+        else Tool(name, function=getattr(tool, "func", None) or getattr(tool, "coroutine", None))
+    )
 
 
 def _arguments(tool: Any, given: Any) -> Any:

@@ -12,10 +12,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from spanreel.replay import conversation
-from spanreel.replay.compare import what_differs
 
 if TYPE_CHECKING:
-    from spanreel.replay.align import Pair
     from spanreel.replay.timeline import ReplayStep, ToolCallRecord
 
 LONG = 4000  # more columns than any terminal has
@@ -105,14 +103,6 @@ def step_line(step: ReplayStep, width: int = 80) -> str:
         for part in conversation.parts(step.output_messages, "tool_call")
     )
     return truncated("  ".join(piece for piece in (said, f"→ {asked}" if asked else "") if piece), width)
-
-
-def pair_line(pair: Pair, width: int = 80) -> str:
-    """What became of a step in the other run, on one line."""
-    if pair.relation != "changed" or not pair.paths:
-        return step_line(pair.step, width)
-    what = ", ".join(dict.fromkeys(what_differs(path) for path in pair.paths))
-    return truncated(f"{one_line(pair.step.name, width)}: {what}", width)
 
 
 def duration_text(ms: float | None) -> str:

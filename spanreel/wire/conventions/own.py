@@ -34,6 +34,7 @@ def add(span: Span, fields: dict[str, Any]) -> None:
         or text(attributes.get(names.APPROVAL_STATUS))
     )
     fields["lane"] = text(attributes.get(names.WIRE_LANE))
+    fields["segment"] = count(attributes.get(names.RUN_SEGMENT)) or 0
     name = text(attributes.get(names.WIRE_DIALECT))
     if name is None:
         return

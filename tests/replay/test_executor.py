@@ -10,13 +10,12 @@ import pytest
 from recorded_effects import asked, model, recording, request, tool
 
 from spanreel.exceptions import Divergence, EffectDenied
-from spanreel.replay.match import Matcher
-from spanreel.replay.playback import RecordedResponder
+from spanreel.replay.executor import Executor
 
 
-def playing(*effects) -> RecordedResponder:
+def playing(*effects) -> Executor:
     """A responder over these effects."""
-    return RecordedResponder(Matcher(recording(*effects)))
+    return Executor(recording(*effects))
 
 
 def test_an_answer_says_where_it_is_from():
