@@ -11,25 +11,25 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from spanreel.collector.bases import RequestBodies
 from spanreel.collector.decode import decode as decode_protobuf
 from spanreel.exceptions import BadInput
+from spanreel.wire import attributes as names
 from spanreel.wire import jaeger, otlp
-from spanreel.wire.spans import Span
+from spanreel.wire.spans import Attributes, Span
 from spanreel.wire.spool import HEADER, frames
 
 Progress = Callable[[int, int], None]
 """(bytes read so far, bytes of the file, or 0 where that is not known)"""
 _FORMATS: Final = "give OTLP as protobuf (.pb), JSON or JSON lines, or Jaeger JSON; gzipped or not"
 _MAX_UNPACKED: Final = 8 << 30
-_HEAD: Final = "spanreel"
-_SAID: Final = ("format", "spans")
 _FORMAT: Final = 1
+_HEAD: Final = (names.RECORDING_FORMAT, names.RECORDING_SPANS)
 
 
 def read(path: Path, progress: Progress | None = None) -> Iterator[list[Span]]:
@@ -63,12 +63,15 @@ def read(path: Path, progress: Progress | None = None) -> Iterator[list[Span]]:
 def lines(spans: Iterable[Span]) -> list[str]:
     """The lines of a recording file (`*.otlp.jsonl`), without their ends: one span each, in order of start.
 
-    Beside its span the first line says which format the file has and how many spans are in it, as ``"spanreel": {…}``,
-    which OTLP readers pass over: a file that is cut off between two lines is noticed by it.
+    The scope of the first line says which format the file has and how many spans are in it, as attributes that `read`
+    takes off again: a file that is cut off between two lines is noticed by it.
     """
     ordered = sorted(spans, key=lambda span: (span.start_ns, span.span_id))
-    found = [otlp.encode_line(span) for span in ordered]
-    return [_with_head(found[0], len(found)), *found[1:]] if found else []
+    head = {names.RECORDING_FORMAT: _FORMAT, names.RECORDING_SPANS: len(ordered)}
+    return [
+        otlp.encode_line(span if place else _scoped(span, {**span.scope.attributes, **head}))
+        for place, span in enumerate(ordered)
+    ]
 
 
 def write_jsonl(spans: Iterable[Span], path: Path) -> int:
@@ -96,8 +99,8 @@ def write_jsonl(spans: Iterable[Span], path: Path) -> int:
     return len(found)
 
 
-def _with_head(line: str, count: int) -> str:
-    return f'{line[:-1]},"{_HEAD}":{{"format":{_FORMAT},"spans":{count}}}}}'
+def _scoped(span: Span, attributes: Attributes) -> Span:
+    return replace(span, scope=replace(span.scope, attributes=attributes))
 
 
 @dataclass(slots=True)
@@ -108,16 +111,16 @@ class _Announced:
     expected: int = 0
     found: int = 0
 
-    def line(self, document: Any, place: str, spans: Sequence[Span]) -> None:
-        """Take a line in.
+    def line(self, place: str, spans: list[Span]) -> list[Span]:
+        """Take a line in; its spans without what they say about the file.
 
         Raises:
             BadInput: of a head: it is of a newer format, or damaged; or the file before it lacks spans.
         """
-        head = document.get(_HEAD) if isinstance(document, dict) else None
-        if head is not None:
+        said = spans[0].scope.attributes if spans else {}
+        if names.RECORDING_SPANS in said:
             self.end()
-            version, count = (head.get(key) for key in _SAID) if isinstance(head, dict) else (None, None)
+            version, count = said.get(names.RECORDING_FORMAT), said[names.RECORDING_SPANS]
             if not isinstance(version, int) or not isinstance(count, int):
                 raise BadInput(f"{place}: the head of the recording is damaged", "get the whole file again")
             if version != _FORMAT:
@@ -126,7 +129,10 @@ class _Announced:
                     "pip install --upgrade spanreel",
                 )
             self.expected, self.found = count, 0
+            own = {key: value for key, value in said.items() if key not in _HEAD}
+            spans = [_scoped(span, own) for span in spans]
         self.found += len(spans)
+        return spans
 
     def end(self) -> None:
         """Nothing more comes.
@@ -244,8 +250,7 @@ def _json(rest: _Joined, name: str) -> Iterator[list[Span]]:
             break
         spans = _decoded(document, f"{name}:{number}")
         spans_found = True
-        announced.line(document, f"{name}:{number}", spans)
-        yield spans
+        yield announced.line(f"{name}:{number}", spans)
     announced.end()
     if seen:
         whole = seen + b"".join(lines)

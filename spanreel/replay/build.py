@@ -33,6 +33,7 @@ from spanreel.wire import conventions
 from spanreel.wire.conventions.history import History
 from spanreel.wire.records import Content, Record
 from spanreel.wire.steps import MODEL_KINDS, failed
+from spanreel.wire.usage import Usage
 
 if TYPE_CHECKING:
     from spanreel.wire.grouping import Run, Step
@@ -108,6 +109,8 @@ class _Builder:
             content=facts.words if facts.words is not None else answer if answer is not None else facts.text,
             tokens=ReplayTokens.of(run.usage),
             cost=total([step.cost for step in steps]) or reported(run.cost),
+            spent_tokens=_spent(run),
+            spent_cost=total([step.cost for step in steps if step.source in (None, "live")]),
             steps=steps,
             tool_calls=self._tool_calls(steps),
             messages=_transcript(main.content) if main else facts.messages,
@@ -380,3 +383,9 @@ def _changed(
     if value == base:
         return None
     return [] if value is None else value
+
+
+def _spent(run: Run) -> ReplayTokens:
+    """What its model calls used that really happened: none of what was served."""
+    happened = (step.record for step in run.steps if step.record.source in (None, "live"))
+    return ReplayTokens.of(sum((one.usage for one in happened if one.kind in MODEL_KINDS), Usage()))

@@ -242,6 +242,7 @@ class Replay(Again, Frozen):
         duration: milliseconds, None while the run is open.
         steps: model calls, tool calls and retrievals that have a span, in order of their numbers.
         tool_calls: those of the steps, and those that only the model's messages tell of, in order.
+        tokens, cost: of the answers. spent_tokens, spent_cost: of those that were not served from a recording.
         warnings: what is missing or doubtful in this view.
         grade: which replay its spans allow, where that was asked for; grade_missing: the attributes that a better
             one needs, each once.
@@ -263,6 +264,8 @@ class Replay(Again, Frozen):
     content: str | None = None
     tokens: ReplayTokens = Field(default_factory=ReplayTokens)
     cost: str | None = None
+    spent_tokens: ReplayTokens = Field(default_factory=ReplayTokens)
+    spent_cost: str | None = None
     steps: list[ReplayStep] = Field(default_factory=list[ReplayStep])
     tool_calls: list[ToolCallRecord] = Field(default_factory=list[ToolCallRecord])
     messages: list[Message] = Field(default_factory=list[Message])

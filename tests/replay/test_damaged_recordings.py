@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,8 @@ from spanreel.exceptions import BadInput, NotReplayable, SpanreelError
 from spanreel.replay.recording import Recording
 from spanreel.replay.stored import stored
 
+FORMAT = b'"spanreel.recording.format","value":{"intValue":"1"}'
+COUNT = b'"spanreel.recording.spans","value":{"intValue":"5"}'
 SPANS = [ROOT, exchange(2), tool(3), exchange(4, 500, HTTP_RESEND=0), exchange(5, HTTP_RESEND=1)]
 
 
@@ -73,8 +74,8 @@ def test_a_flipped_byte_is_a_recording_or_an_error(whole: bytes, tmp_path: Path,
     [
         (lambda lines: lines[:3], "the file is cut off: it has 3 of its 5 spans"),
         (lambda lines: [*lines[:3], lines[3][:40]], "the JSON is cut off"),
-        (lambda lines: [lines[0].replace(b'"format":1', b'"format":2'), *lines[1:]], "has format 2, and this version reads format 1"),
-        (lambda lines: [lines[0].replace(b'"spans":5', b'"spans":"x"'), *lines[1:]], "the head of the recording is damaged"),
+        (lambda lines: [lines[0].replace(FORMAT, FORMAT.replace(b"1", b"2")), *lines[1:]], "has format 2, and this version reads format 1"),
+        (lambda lines: [lines[0].replace(COUNT, COUNT.replace(b"int", b"string")), *lines[1:]], "the head of the recording is damaged"),
         (lambda lines: [b"interactions:", b"- request:"], "give OTLP"),
         (lambda lines: [b'{"interactions": [], "version": 1}'], "this JSON is not OTLP"),
         (lambda lines: [], "the file is empty"),
@@ -106,8 +107,8 @@ def test_another_programs_spans_cannot_be_played(tmp_path: Path):
 
 def test_files_put_together_are_counted_each(whole: bytes, tmp_path: Path):
     """Two recordings in one file are fine; one that lacks its end is not, whatever follows."""
-    again = json.dumps(json.loads(whole.splitlines()[0])).replace(ROOT.trace_id, "2" * 32).encode()
-    other = again.replace(b'"spans": 5', b'"spans": 1') + b"\n"
+    again = whole.splitlines()[0].replace(ROOT.trace_id.encode(), b"2" * 32)
+    other = again.replace(COUNT, COUNT.replace(b"5", b"1")) + b"\n"
     path = tmp_path / "both.otlp.jsonl"
     path.write_bytes(whole + other)
     assert sum(len(batch) for batch in files.read(path)) == 6
