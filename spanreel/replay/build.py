@@ -176,7 +176,7 @@ class _Builder:
         step, record, content, addition = draft.step, draft.step.record, draft.content, draft.addition
         base = self.models[addition.base] if addition and addition.base is not None else None
         started = milliseconds(self.run.started_ns, record.start_ns)
-        return ReplayStep.model_construct(
+        return ReplayStep.made(
             number=step.number,
             kind=record.kind,
             name=record.tool_name or record.name,
@@ -216,7 +216,7 @@ class _Builder:
         arguments = conversation.decoded(content.arguments)
         if request and isinstance(request.arguments, dict) and not isinstance(arguments, dict):
             arguments = request.arguments
-        return ToolCallRecord.model_construct(
+        return ToolCallRecord.made(
             tool_name=record.tool_name or record.name,
             tool_args=arguments,
             result=request.response
@@ -356,7 +356,7 @@ def _failure(record: Record) -> str | None:
 
 
 def _untapped(request: conversation.Request) -> ToolCallRecord:
-    return ToolCallRecord.model_construct(
+    return ToolCallRecord.made(
         tool_name=request.name,
         tool_args=request.arguments,
         result=request.response,
