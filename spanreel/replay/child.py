@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
@@ -314,9 +314,12 @@ def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
     from spanreel.replay import entry
 
     ended: list[BaseException] = []
+    clock = ExitStack()
     execution.__enter__()
-    atexit.register(_finish, execution, ended, verdict)
+    atexit.register(_finish, execution, clock, ended, verdict)
     try:
+        if execution.policy.clock == "recorded":
+            clock.enter_context(_recorded_clock(execution))
         if plan.function is not None:
             sys.orig_argv = [sys.executable, *plan.arguments]
             sys.argv[:] = plan.arguments[plan.arguments[:1] == ("-m",) :] or [plan.file or ""]
@@ -336,8 +339,15 @@ def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
         raise
 
 
-def _finish(execution: Execution, ended: list[BaseException], verdict: Path) -> None:
+def _recorded_clock(execution: Execution) -> AbstractContextManager[None]:
+    from spanreel.replay.clock import recorded_clock
+
+    return recorded_clock(execution.recording)
+
+
+def _finish(execution: Execution, clock: ExitStack, ended: list[BaseException], verdict: Path) -> None:
     error = ended[0] if ended else None
+    clock.close()
     try:
         execution.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
     except Signal:
