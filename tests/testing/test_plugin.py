@@ -234,7 +234,7 @@ def test_pytest_asyncio(project) -> None:
         "@pytest.mark.spanreel", "@pytest.mark.asyncio\n@pytest.mark.spanreel"
     )
     project.test(f"import openai, os, pytest\n{source}")
-    words = ("-p", "pytest_asyncio", "-o", "asyncio_default_fixture_loop_scope=function")
+    words = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function")
     project.run(*words).assert_outcomes(passed=1)
     project.run(*words, "--spanreel-record=none").assert_outcomes(passed=1)
     assert len(project.server.served) == 1
