@@ -104,4 +104,5 @@ def test_the_agents_own_error(known: bool) -> None:
     out = shown(verdict(error=RunError(type="KeyError", message="\x1b[31mx\ny", recorded=known)))
     (line,) = [line for line in out if "KeyError" in line]
     assert ("as in the recording" in line) == known
+    assert ("until the agent failed" in out[0]) != known
     assert "\x1b" not in line

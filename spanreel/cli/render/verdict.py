@@ -36,8 +36,11 @@ def lines(found: Verdict) -> Iterator[Text]:
     """The verdict first, then who answered, then what went otherwise."""
     style, meaning = MEANING[found.verdict]
     if found.effects.live or found.effects.stub:
-        told = found.effects.recorded or found.first_divergence
-        meaning = PARTLY.get(found.verdict, meaning) if told else NOTHING
+        meaning = PARTLY.get(found.verdict, meaning)
+    if not (found.effects.recorded or found.first_divergence):
+        meaning = NOTHING
+    if found.error and not found.error.recorded:
+        meaning = f"{meaning}, until the agent failed"
     yield Text.assemble((found.verdict, f"{NAME} {style}"), f": {meaning}")
     yield _pair("answers", _effects(found))
     if found.spent:
