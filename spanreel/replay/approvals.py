@@ -172,8 +172,12 @@ def _chosen(found: Sequence[Gate], approval_id: str | None, run_id: str) -> Gate
 
 
 def _decided(gate: Gate, run_id: str) -> NotDecidable:
-    by = f" by {who(gate.decision.actor)}" if gate.decision and gate.decision.actor else ""
-    what = f"was {gate.status}{by} before" if gate.decision else "has just been decided by somebody else"
+    by = f" by {who(gate.decision.actor)}" if gate.decision is not None and gate.decision.actor else ""
+    what = (
+        f"was {gate.status}{by} before"
+        if gate.decision is not None
+        else "has just been decided by somebody else"
+    )
     return NotDecidable(
         f"approval {gate.title} of run {run_id[:12]} {what}; a decision is final",
         f"spanreel resume {run_id[:12]}",

@@ -322,10 +322,10 @@ def _approval(gate: Gate) -> ReplayApproval:
         status=cast("Any", gate.status),
         summary=gate.summary,
         details=gate.details,
-        actor=decision.actor if decision else None,
-        reason=decision.reason if decision else None,
+        actor=decision.actor if decision is not None else None,
+        reason=decision.reason if decision is not None else None,
         requested_at=timestamp(gate.span.start_ns),
-        decided_at=timestamp(gate.decided_ns) if decision else None,
+        decided_at=timestamp(gate.decided_ns) if decision is not None else None,
         span_id=gate.span.span_id,
     )
 

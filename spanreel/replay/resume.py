@@ -17,6 +17,7 @@ from spanreel.exceptions import ContractChanged, NotReplayable, Refused, Undecid
 from spanreel.location import resolve_store
 from spanreel.replay import contract
 from spanreel.replay.approvals import gates_of
+from spanreel.replay.files import file_of
 from spanreel.replay.hooks import BEFORE_RESUME, ask, hooks, recorded
 from spanreel.replay.policy import Policy
 from spanreel.replay.recording import ModelEffect, Recording
@@ -76,6 +77,8 @@ def resume_run(
 def _run_id(store: Path, run: str) -> str:
     from spanreel.collector.store import open_reader
 
+    if file_of(run)[0] is not None:
+        raise NotReplayable("a run is resumed in a store", f"spanreel import {run}, then name the run")
     with open_reader(store) as reader:
         return reader.resolve(run).run_id
 
@@ -155,8 +158,8 @@ def _told(gate: Gate) -> dict[str, Any]:
         "id": gate.id,
         "status": gate.status,
         "summary": gate.summary,
-        "actor": decision.actor if decision else None,
-        "reason": decision.reason if decision else None,
+        "actor": decision.actor if decision is not None else None,
+        "reason": decision.reason if decision is not None else None,
     }
 
 

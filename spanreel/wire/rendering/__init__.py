@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanreel.exceptions import BadInput
@@ -97,7 +97,8 @@ def request(
     try:
         if "functions" in neutral.fields and not rendering.native:
             rendering.refuse("functions", "the agent reads an answer in a form before tools")
-        path, body = renderer.ask(neutral, rendering)
+        tools = tuple(tool if tool.get("type") else {**tool, "type": "function"} for tool in neutral.tools)
+        path, body = renderer.ask(replace(neutral, tools=tools), rendering)
     except (TypeError, KeyError, ValueError, AttributeError, RecursionError) as problem:
         raise BadInput(
             f"a request of {neutral.dialect} holds a value of a strange type ({problem})",
