@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from spanreel.exceptions import ApprovalPending, DecisionNeeded, NotReplayable, Signal, SpanreelError
 from spanreel.location import resolve_store
@@ -211,7 +211,7 @@ def _ran(
     killed: Callable[[int], object] = int,
 ) -> tuple[int, tuple[str | None, str | None]]:
     pipe = subprocess.PIPE if echo == "capture" else None
-    stdout: int | IO[str] | None = sys.stderr if echo == "stderr" else pipe
+    stdout = _our_stderr() if echo == "stderr" else pipe
     child = subprocess.Popen(line, cwd=folder, env=environment, stdout=stdout, stderr=pipe, text=True)
     with _signals_to(child):
         try:
@@ -221,6 +221,14 @@ def _ran(
             output = child.communicate()
             killed(child.pid)
     return child.returncode, output
+
+
+def _our_stderr() -> int:
+    """Where our stderr goes; in a notebook, which has none that a process could write to, where the notebook's goes."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return 2
 
 
 def _ended_late(plan: Plan, pid: int, started_ns: int, timeout: float | None) -> None:

@@ -33,12 +33,20 @@ _ID = re.compile(
 _LABELLED = re.compile(r"  (called from|nearest:|differs:|tier [\w ]+:|next:)")
 
 
-def lines(found: Verdict) -> Iterator[Text]:
-    """The verdict first, then who answered, then what went otherwise."""
+def lines(found: Verdict, source: str | None = None) -> Iterator[Text]:
+    """The verdict first, then who answered, then what went otherwise.
+
+    Args:
+        found: the verdict.
+        source: what commands call the source run; default: by its id.
+    """
     style, meaning = MEANING[found.verdict]
     if found.effects.live or found.effects.stub:
-        told = found.effects.recorded or found.first_divergence
-        meaning = PARTLY.get(found.verdict, meaning) if told else NOTHING
+        meaning = PARTLY.get(found.verdict, meaning)
+    if not (found.effects.recorded or found.first_divergence):
+        meaning = NOTHING
+    if found.error and not found.error.recorded:
+        meaning = f"{meaning}, until the agent failed"
     yield Text.assemble((found.verdict, f"{NAME} {style}"), f": {meaning}")
     yield _pair("answers", _effects(found))
     if found.spent_tokens:
@@ -51,7 +59,7 @@ def lines(found: Verdict) -> Iterator[Text]:
     if found.first_divergence:
         yield from _divergence(found, found.first_divergence)
     elif found.run_id and (found.effects.live or found.effects.stub):
-        yield _pair("compare", f"spanreel diff {found.source_run_id[:12]} {found.run_id[:12]}")
+        yield _pair("compare", f"spanreel diff {source or found.source_run_id[:12]} {found.run_id[:12]}")
 
 
 def _effects(found: Verdict) -> str:
