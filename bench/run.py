@@ -1,6 +1,6 @@
 """Run the benchmarks, ours and our peers' in one go, and keep the figures in bench/results/.
 
-usage: python bench/run.py overhead|storage|ingest|startup [--peers FOLDER] [--rounds N]
+usage: python bench/run.py overhead|storage|ingest|startup|matching|interleavings [--peers FOLDER] [--rounds N]
 
 The harness that measures peers is the shared bench folder (at $SPANREEL_SHARED, or beside the checkout). Peers are installed by
 name into virtual environments under FOLDER (default bench/.peers). Timings on a shared machine are noisy: read ratios, and
@@ -103,8 +103,25 @@ def startup(peers: Path, rounds: int) -> None:
         f"help-spanreel={ours} --help", f"help-replayt={replayt.with_name('replayt')} --help")  # fmt: skip
 
 
+def matching(peers: Path, rounds: int) -> None:
+    """A replayed call, against VCR.py with and without the body."""
+    run(sys.executable, HERE / "matching.py", "--peers", peers, "--repeat", rounds, PYTHONPATH=str(ROOT))
+
+
+def interleavings(peers: Path, rounds: int) -> None:
+    """10,100 random interleavings of concurrent calls, and 1,000 edits; some twenty minutes."""
+    run(sys.executable, HERE / "interleavings.py", "--replays", 101, "--edits", 10, PYTHONPATH=str(ROOT))
+
+
 def main() -> None:
-    benches = {"overhead": overhead, "storage": storage, "ingest": ingest, "startup": startup}
+    benches = {
+        "overhead": overhead,
+        "storage": storage,
+        "ingest": ingest,
+        "startup": startup,
+        "matching": matching,
+        "interleavings": interleavings,
+    }
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

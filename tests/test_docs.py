@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import environment
@@ -80,7 +82,12 @@ class Block:
     text: str
 
 
-BLOCKS = [Block(*found) for found in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)]
+def blocks(page: str) -> list[Block]:
+    """The fenced blocks of a page."""
+    return [Block(*found) for found in re.findall(r"^```(\w*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)]
+
+
+BLOCKS = blocks(README)
 MADE = [
     line.split("#")[0].split()[1]
     for block in BLOCKS
@@ -92,28 +99,65 @@ MADE = [
 def test_the_readme_runs(tmp_path: Path) -> None:
     """Its snippets and its commands, from top to bottom, in one folder, as a reader would: each ends with 0."""
     (tmp_path / ".spanreel").mkdir()
-    ran: list[str] = []
-    for number, block in enumerate(BLOCKS):
-        if block.language == "python":
-            file = tmp_path / (
-                "agent.py" if "spanreel.instrument()" in block.text else f"snippet_{number}.py"
-            )
-            file.write_text(block.text, "utf-8")
-            _run(tmp_path, f"python {file.name}")
-            ran.append(block.language)
-        elif block.language == "console":
-            for line in block.text.splitlines():
-                if line.startswith("$ "):
-                    _run(tmp_path, line[2:])
-                    ran.append(line)
+    ran = run_blocks(tmp_path, BLOCKS)
     assert ran.count("python") >= 2
     assert any("spanreel replay" in line for line in ran)
 
 
-def _run(folder: Path, line: str) -> None:
+def test_the_page_about_replays_runs(tmp_path: Path) -> None:
+    """The same, with a model behind its agent; money was paid twice: when it was recorded, and where that is named."""
+    (tmp_path / ".spanreel").mkdir()
+    with support_model() as model:
+        key = {"OPENAI_BASE_URL": f"{model.url}/v1", "OPENAI_API_KEY": "k"}
+        page = (ROOT / "docs" / "replay.md").read_text("utf-8")
+        ran = run_blocks(tmp_path, blocks(page), **key)
+    assert (ran.count("python"), len(ran)) == (3, 11)
+    assert (tmp_path / "refunds.txt").read_text() == "1042: 64.5\n" * 2
+
+
+def run_blocks(folder: Path, page: list[Block], **more: str) -> list[str]:
+    """Run the snippets and commands of a page; what was run. The first snippet that instruments is the agent."""
+    ran: list[str] = []
+    for number, block in enumerate(page):
+        if block.language == "python":
+            agent = "spanreel.instrument()" in block.text
+            file = folder / ("agent.py" if agent else f"snippet_{number}.py")
+            file.write_text(block.text, "utf-8")
+            if not (agent and "python agent.py" in page[number + 1].text):
+                _run(folder, f"python {file.name}", **more)
+            ran.append(block.language)
+        elif block.language == "console":
+            for line in block.text.splitlines():
+                if line.startswith("$ "):
+                    _run(folder, line[2:], **more)
+                    ran.append(line)
+    return ran
+
+
+def support_model() -> Any:
+    """A server that looks an order up, refunds it, and thanks."""
+    sys.path.insert(0, str(ROOT / "tests" / "replay"))
+    try:
+        import scripted_server
+    finally:
+        sys.path.remove(str(ROOT / "tests" / "replay"))
+
+    class SupportModel(scripted_server.ScriptedServer):
+        def answer(self, request: Any) -> Any:
+            results = [one for one in request["messages"] if one["role"] == "tool"]
+            asked = ["get_order", "refund"][len(results) :][:1]
+            arguments = {"order_id": "1042"} | ({"amount": 64.5} if asked == ["refund"] else {})
+            function = {"name": "".join(asked), "arguments": json.dumps(arguments)}
+            calls = [{"id": f"call_{asked[0]}", "type": "function", "function": function}] if asked else []
+            return 200, scripted_server._whole(len(results) + 1, None if calls else "Thank you.", calls)
+
+    return SupportModel()
+
+
+def _run(folder: Path, line: str, **more: str) -> None:
     own = {"spanreel": [sys.executable, "-m", "spanreel"], "python": [sys.executable]}
     words = shlex.split(line, comments=True)
-    environ = environment(folder, COLUMNS="80")
+    environ = environment(folder, COLUMNS="80") | more
     environ.pop("SPANREEL_STORE", None)
     done = subprocess.run(
         [*own[words[0]], *words[1:]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -317,6 +318,7 @@ def _execute(
         say_json(outcome.verdict.to_json(indent=2))
     else:
         from spanreel.cli.render.verdict import lines
+        from spanreel.replay.files import file_of
 
-        draw(*lines(outcome.verdict), wrap=False)
+        draw(*lines(outcome.verdict, shlex.quote(run) if file_of(run)[0] else None), wrap=False)
     raise typer.Exit(outcome.exit_code)

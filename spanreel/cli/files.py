@@ -144,7 +144,6 @@ def export(
     from spanreel.collector import files
     from spanreel.collector.store import open_reader
     from spanreel.location import resolve_store
-    from spanreel.wire import otlp
     from spanreel.wire.segments import origin
 
     with open_reader(resolve_store(store)) as reader:
@@ -157,8 +156,8 @@ def export(
         number = files.write_jsonl(spans, output)
         note(f"{output}: {plural(number, 'span')} of run {found.run_id}")
         return
-    for span in sorted(spans, key=lambda span: (span.start_ns, span.span_id)):
-        say_json(otlp.encode_line(span))
+    for line in files.lines(spans):
+        say_json(line)
 
 
 def rm(

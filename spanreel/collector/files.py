@@ -12,20 +12,24 @@ import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from spanreel.collector.bases import RequestBodies
 from spanreel.collector.decode import decode as decode_protobuf
 from spanreel.exceptions import BadInput
+from spanreel.wire import attributes as names
 from spanreel.wire import jaeger, otlp
-from spanreel.wire.spans import Span
+from spanreel.wire.spans import Attributes, Span
 from spanreel.wire.spool import HEADER, frames
 
 Progress = Callable[[int, int], None]
 """(bytes read so far, bytes of the file, or 0 where that is not known)"""
 _FORMATS: Final = "give OTLP as protobuf (.pb), JSON or JSON lines, or Jaeger JSON; gzipped or not"
 _MAX_UNPACKED: Final = 8 << 30
+_FORMAT: Final = 1
+_HEAD: Final = (names.RECORDING_FORMAT, names.RECORDING_SPANS)
 
 
 def read(path: Path, progress: Progress | None = None) -> Iterator[list[Span]]:
@@ -56,21 +60,34 @@ def read(path: Path, progress: Progress | None = None) -> Iterator[list[Span]]:
         raise BadInput(f"{path}: the gzip data is cut off ({error})", "get the whole file again") from None
 
 
+def lines(spans: Iterable[Span]) -> list[str]:
+    """The lines of a recording file (`*.otlp.jsonl`), without their ends: one span each, in order of start.
+
+    The scope of the first line says which format the file has and how many spans are in it, as attributes that `read`
+    takes off again: a file that is cut off between two lines is noticed by it.
+    """
+    ordered = sorted(spans, key=lambda span: (span.start_ns, span.span_id))
+    head = {names.RECORDING_FORMAT: _FORMAT, names.RECORDING_SPANS: len(ordered)}
+    return [
+        otlp.encode_line(span if place else _scoped(span, {**span.scope.attributes, **head}))
+        for place, span in enumerate(ordered)
+    ]
+
+
 def write_jsonl(spans: Iterable[Span], path: Path) -> int:
-    """Write a recording file (`*.otlp.jsonl`): one span a line, in order of start. Gives the number of spans.
+    """Write a recording file, see `lines`. Gives the number of spans.
 
     The file appears whole or not at all, readable by its owner only.
 
     Raises:
         BadInput: it cannot be written.
     """
-    ordered = sorted(spans, key=lambda span: (span.start_ns, span.span_id))
+    found = lines(spans)
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                for span in ordered:
-                    file.write(otlp.encode_line(span) + "\n")
+                file.writelines(f"{line}\n" for line in found)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -79,7 +96,55 @@ def write_jsonl(spans: Iterable[Span], path: Path) -> int:
         raise BadInput(
             f"{path}: cannot be written ({error.strerror})", "check the folder and its permissions"
         ) from None
-    return len(ordered)
+    return len(found)
+
+
+def _scoped(span: Span, attributes: Attributes) -> Span:
+    return replace(span, scope=replace(span.scope, attributes=attributes))
+
+
+@dataclass(slots=True)
+class _Announced:
+    """What the head of a recording file says about it, held against what is in it. Files put together have several."""
+
+    name: str
+    expected: int = 0
+    found: int = 0
+
+    def line(self, place: str, spans: list[Span]) -> list[Span]:
+        """Take a line in; its spans without what they say about the file.
+
+        Raises:
+            BadInput: of a head: it is of a newer format, or damaged; or the file before it lacks spans.
+        """
+        said = spans[0].scope.attributes if spans else {}
+        if names.RECORDING_SPANS in said:
+            self.end()
+            version, count = said.get(names.RECORDING_FORMAT), said[names.RECORDING_SPANS]
+            if not isinstance(version, int) or not isinstance(count, int):
+                raise BadInput(f"{place}: the head of the recording is damaged", "get the whole file again")
+            if version != _FORMAT:
+                raise BadInput(
+                    f"{place}: the recording has format {version}, and this version reads format {_FORMAT}",
+                    "pip install --upgrade spanreel",
+                )
+            self.expected, self.found = count, 0
+            own = {key: value for key, value in said.items() if key not in _HEAD}
+            spans = [_scoped(span, own) for span in spans]
+        self.found += len(spans)
+        return spans
+
+    def end(self) -> None:
+        """Nothing more comes.
+
+        Raises:
+            BadInput: there were to be more spans.
+        """
+        if self.found < self.expected:
+            raise BadInput(
+                f"{self.name}: the file is cut off: it has {self.found} of its {self.expected} spans",
+                "get the whole file again",
+            )
 
 
 def _requests(raw: IO[bytes], name: str) -> Iterator[list[Span]]:
@@ -171,6 +236,7 @@ def _json(rest: _Joined, name: str) -> Iterator[list[Span]]:
     lines = rest.lines()
     seen = b""
     spans_found = False
+    announced = _Announced(name)
     for number, line in enumerate(lines, start=1):
         text = line.strip(b"\xef\xbb\xbf \t\r\n\x1e")
         if not text:
@@ -184,7 +250,8 @@ def _json(rest: _Joined, name: str) -> Iterator[list[Span]]:
             break
         spans = _decoded(document, f"{name}:{number}")
         spans_found = True
-        yield spans
+        yield announced.line(f"{name}:{number}", spans)
+    announced.end()
     if seen:
         whole = seen + b"".join(lines)
         try:

@@ -117,6 +117,7 @@ class Asking:
             stack.callback(otel_context.detach, token)
             self._run = stack.enter_context(runs.run(self._name))
             self._open = stack.pop_all()
+        self._began = time.monotonic()
         return self
 
     def __exit__(

@@ -33,6 +33,7 @@ from spanreel.wire import conventions
 from spanreel.wire.conventions.history import History
 from spanreel.wire.records import Content, Record
 from spanreel.wire.steps import MODEL_KINDS, failed
+from spanreel.wire.usage import Usage
 
 if TYPE_CHECKING:
     from spanreel.wire.grouping import Run, Step
@@ -108,6 +109,8 @@ class _Builder:
             content=facts.words if facts.words is not None else answer if answer is not None else facts.text,
             tokens=ReplayTokens.of(run.usage),
             cost=total([step.cost for step in steps]) or reported(run.cost),
+            spent_tokens=_spent(run),
+            spent_cost=total([step.cost for step in steps if step.source in (None, "live")]),
             steps=steps,
             tool_calls=self._tool_calls(steps),
             messages=_transcript(main.content) if main else facts.messages,
@@ -173,7 +176,7 @@ class _Builder:
         step, record, content, addition = draft.step, draft.step.record, draft.content, draft.addition
         base = self.models[addition.base] if addition and addition.base is not None else None
         started = milliseconds(self.run.started_ns, record.start_ns)
-        return ReplayStep.model_construct(
+        return ReplayStep.made(
             number=step.number,
             kind=record.kind,
             name=record.tool_name or record.name,
@@ -213,7 +216,7 @@ class _Builder:
         arguments = conversation.decoded(content.arguments)
         if request and isinstance(request.arguments, dict) and not isinstance(arguments, dict):
             arguments = request.arguments
-        return ToolCallRecord.model_construct(
+        return ToolCallRecord.made(
             tool_name=record.tool_name or record.name,
             tool_args=arguments,
             result=request.response
@@ -353,7 +356,7 @@ def _failure(record: Record) -> str | None:
 
 
 def _untapped(request: conversation.Request) -> ToolCallRecord:
-    return ToolCallRecord.model_construct(
+    return ToolCallRecord.made(
         tool_name=request.name,
         tool_args=request.arguments,
         result=request.response,
@@ -380,3 +383,9 @@ def _changed(
     if value == base:
         return None
     return [] if value is None else value
+
+
+def _spent(run: Run) -> ReplayTokens:
+    """What its model calls used that really happened: none of what was served."""
+    happened = (step.record for step in run.steps if step.record.source in (None, "live"))
+    return ReplayTokens.of(sum((one.usage for one in happened if one.kind in MODEL_KINDS), Usage()))

@@ -6,8 +6,9 @@ above carries are its calls' too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from spanreel.replay import conversation
@@ -24,17 +25,23 @@ if TYPE_CHECKING:
     from spanreel.wire.spans import Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RecordedCall:
     """One step of a run, and everything its spans say.
 
     spans: of the step, the outermost first. attempts: those that are our exchanges, in order; the last is the answer.
+    read: gives the content, which costs as much as the conversation is long.
     """
 
     step: Step
-    content: Content
     spans: tuple[Span, ...]
-    attempts: tuple[Span, ...] = ()
+    attempts: tuple[Span, ...]
+    read: Callable[[], Content]
+
+    @cached_property
+    def content(self) -> Content:
+        """What its spans say together; read when somebody looks."""
+        return self.read()
 
     @property
     def number(self) -> int:
@@ -97,20 +104,22 @@ class _Reading:
         for step in self.run.steps:
             attempts = self._those(step.attempts)
             members = self._those(tuple(dict.fromkeys((*step.members, *step.attempts))))
-            content = self._content(attempts, members)
-            if not content.tools and step.record.kind in MODEL_KINDS:
-                content = replace(content, tools=self._tools_above(step.record))
-            yield RecordedCall(step, content, members, attempts)
+            yield RecordedCall(
+                step, members, attempts, partial(self._content, step.record, attempts, members)
+            )
 
     def _those(self, span_ids: Sequence[str]) -> tuple[Span, ...]:
         return tuple(self.spans[span_id] for span_id in span_ids if span_id in self.spans)
 
-    def _content(self, attempts: Sequence[Span], members: Sequence[Span]) -> Content:
+    def _content(self, record: Record, attempts: Sequence[Span], members: Sequence[Span]) -> Content:
         """The bytes of the last attempt before what anybody made of them."""
         best = [*reversed(attempts), *(span for span in members if span not in attempts)]
-        return conventions.union(
+        content = conventions.union(
             conventions.content(span, self.records.get(span.span_id), self.history) for span in best
         )
+        if content.tools or record.kind not in MODEL_KINDS:
+            return content
+        return replace(content, tools=self._tools_above(record))
 
     def _tools_above(self, record: Record) -> list[dict[str, Any]] | None:
         seen = {record.span_id}

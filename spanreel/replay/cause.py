@@ -49,7 +49,7 @@ class FirstDivergence(Frozen):
         differs: what differs, in one word.
         what: what differs, in words.
         path: the JSON path within the step of the first difference, None for a step that one side lacks.
-        a, b: the values at that path.
+        a, b: the values at that path; of runs of equal steps, what differs of each.
     """
 
     a_step: int | None

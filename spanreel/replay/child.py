@@ -16,10 +16,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from spanreel.exceptions import ApprovalPending, DecisionNeeded, NotReplayable, Signal, SpanreelError
 from spanreel.location import resolve_store
@@ -211,7 +211,7 @@ def _ran(
     killed: Callable[[int], object] = int,
 ) -> tuple[int, tuple[str | None, str | None]]:
     pipe = subprocess.PIPE if echo == "capture" else None
-    stdout: int | IO[str] | None = sys.stderr if echo == "stderr" else pipe
+    stdout = _our_stderr() if echo == "stderr" else pipe
     child = subprocess.Popen(line, cwd=folder, env=environment, stdout=stdout, stderr=pipe, text=True)
     with _signals_to(child):
         try:
@@ -221,6 +221,14 @@ def _ran(
             output = child.communicate()
             killed(child.pid)
     return child.returncode, output
+
+
+def _our_stderr() -> int:
+    """Where our stderr goes; in a notebook, which has none that a process could write to, where the notebook's goes."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return 2
 
 
 def _ended_late(plan: Plan, pid: int, started_ns: int, timeout: float | None) -> None:
@@ -314,9 +322,12 @@ def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
     from spanreel.replay import entry
 
     ended: list[BaseException] = []
+    clock = ExitStack()
     execution.__enter__()
-    atexit.register(_finish, execution, ended, verdict)
+    atexit.register(_finish, execution, clock, ended, verdict)
     try:
+        if execution.policy.clock == "recorded":
+            clock.enter_context(_recorded_clock(execution))
         if plan.function is not None:
             sys.orig_argv = [sys.executable, *plan.arguments]
             sys.argv[:] = plan.arguments[plan.arguments[:1] == ("-m",) :] or [plan.file or ""]
@@ -336,8 +347,15 @@ def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
         raise
 
 
-def _finish(execution: Execution, ended: list[BaseException], verdict: Path) -> None:
+def _recorded_clock(execution: Execution) -> AbstractContextManager[None]:
+    from spanreel.replay.clock import recorded_clock
+
+    return recorded_clock(execution.recording)
+
+
+def _finish(execution: Execution, clock: ExitStack, ended: list[BaseException], verdict: Path) -> None:
     error = ended[0] if ended else None
+    clock.close()
     try:
         execution.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
     except Signal:

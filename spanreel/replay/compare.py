@@ -117,7 +117,9 @@ def compare(a: Replay, b: Replay, ignoring: Collection[str] = ()) -> ReplayCompa
     content_diff = "" if "content" in figures else unified(a.content, b.content, a.run_id, b.run_id)
     notes = NotesDiff() if "notes" in figures else notes_diff(a.notes, b.notes)
     facts = facts_diff(a, b)
-    first = first_divergence(pairs, (here, left), (there, right)) or of_the_run(b, content_diff, notes, facts)
+    first = first_divergence(pairs, (here, left), (there, right)) or of_the_run(
+        a, b, content_diff, notes, facts
+    )
     timed = "duration" not in figures and a.duration is not None and b.duration is not None
     return ReplayComparison.model_construct(
         original=a,

@@ -283,7 +283,8 @@ def _tried(
             else None
         )
         why = None
-        if miss.kind == "unmatched" and compared is not None and effect is not None:
+        known = name in tiers or name == NEIGHBOUR  # a test's own matcher speaks for itself
+        if known and miss.kind == "unmatched" and compared is not None and effect is not None:
             if name == NEIGHBOUR:
                 why = _why_no_neighbour(request, effect, compared.score)
             elif isinstance(request, ToolRequest):

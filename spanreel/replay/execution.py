@@ -37,6 +37,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "openai": ("OPENAI_API_KEY",),
     "azure.ai.openai": ("AZURE_OPENAI_API_KEY",),
     "anthropic": ("ANTHROPIC_API_KEY",),
+    "gcp.gemini": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
     "groq": ("GROQ_API_KEY",),
     "deepseek": ("DEEPSEEK_API_KEY",),
     "mistral_ai": ("MISTRAL_API_KEY",),
@@ -44,7 +45,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "together": ("TOGETHER_API_KEY",),
     "x_ai": ("XAI_API_KEY",),
 }
-"""Where SDKs look for the key of a provider; their constructors refuse to go on without one."""
+"""Where SDKs look for the key of a provider, in any of these; their constructors refuse to go on without one."""
 
 PLACEHOLDER: Final = "spanreel-replay-no-key-needed"
 
@@ -278,8 +279,8 @@ def _placeholder_keys(recording: Recording) -> Generator[None]:
     """Keys for the providers that the recording has calls to, where the environment has none."""
     providers = {effect.provider for effect in recording.effects if isinstance(effect, ModelEffect)}
     providers |= {effect.dialect.partition(".")[0] for effect in recording.effects if isinstance(effect, ModelEffect)}  # fmt: skip
-    wanted = [name for provider in providers for name in KEYS.get(provider or "", ())]
-    added = [name for name in wanted if name not in os.environ]
+    wanted = [KEYS.get(provider or "", ()) for provider in providers]
+    added = [name for names in wanted for name in names if not any(one in os.environ for one in names)]
     os.environ.update(dict.fromkeys(added, PLACEHOLDER))
     try:
         yield

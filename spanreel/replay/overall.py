@@ -60,7 +60,7 @@ def minus(a: str | None, b: str | None) -> str | None:
 
 
 def of_the_run(
-    run: Replay, content_diff: str, notes: NotesDiff, facts: Sequence[FactDiff]
+    a: Replay, b: Replay, content_diff: str, notes: NotesDiff, facts: Sequence[FactDiff]
 ) -> FirstDivergence | None:
     """What differs although every step is the same, None when nothing does. Other input and other errors do not count."""
     differing = {fact.name: fact for fact in facts}
@@ -72,7 +72,7 @@ def of_the_run(
     if fact := differing.get("status"):
         found.append(("status", "the status of the run", fact.a, fact.b))
     if content_diff:
-        found.append(("content", "the answer of the run", None, None))
+        found.append(("content", "the answer of the run", a.content, b.content))
     if not found:
         return None
     differs, what, one, other = found[0]
@@ -80,7 +80,7 @@ def of_the_run(
         a_step=None,
         b_step=None,
         kind="run",
-        name=run.agent_name or run.run_id,
+        name=b.agent_name or b.run_id,
         relation="changed",
         cause=f"every step is the same, but not {what}",
         differs=differs,

@@ -163,7 +163,7 @@ class Recording:
         if not found and not (may_be_empty and not any(one.steps for one in chosen)):
             raise NotReplayable(
                 f"run {run.run_id} cannot be replayed: {_why_nothing(run, by_id)}",
-                f"`spanreel show {run.run_id}` shows it",
+                f"`spanreel show {run.run_id}` says what it allows; its model calls can be asked again by --calls",
             )
         found.sort(key=lambda pair: pair[0])
         effects = tuple(_placed(index, effect) for index, (_, effect) in enumerate(found))
@@ -172,21 +172,14 @@ class Recording:
         top = by_id[run.trace_id, run.root.span_id].attributes
         seed, command = top.get(names.RECORDING_SEED), top.get(names.PROCESS_ARGS)
         return cls(
-            run.run_id,
-            effects,
-            redacted,
-            errors,
-            warnings,
-            run.agent_name,
-            run.trace_id,
-            run.root.span_id,
+            run.run_id, effects, redacted, errors, warnings, run.agent_name, run.trace_id, run.root.span_id,
             started_ns=run.started_ns,
             uuid_seed=str(seed) if seed else None,
             command=tuple(map(str, command)) if isinstance(command, (list, tuple)) else (),
             decisions=decided(
                 gates([[by_id[one.trace_id, record.span_id] for record in one.records]]) for one in chosen
             ),
-        )
+        )  # fmt: skip
 
     @property
     def overlapped(self) -> bool:
@@ -398,7 +391,9 @@ def _why_nothing(run: Run, spans: Mapping[tuple[str, str], Span]) -> str:
     if foreign is None:
         return "it has no model or tool call"
     lacks = names.TOOL_RESULT if foreign.record.kind == "tool" else names.HTTP_REQUEST_BODY
-    return f"step {foreign.number} ({foreign.record.name}) has no {lacks}, so the run can only be viewed"
+    return (
+        f"step {foreign.number} ({foreign.record.name}) has no {lacks}, so its agent cannot be run against it"
+    )
 
 
 def _placed(index: int, effect: Effect) -> Effect:

@@ -21,9 +21,8 @@ from spanreel.replay.asking import Asking
 from spanreel.replay.calls import RecordedCall, calls_of
 from spanreel.replay.grade import grade
 from spanreel.replay.policy import Budget, Overrides
-from spanreel.replay.resent import VERDICTS, NotSent, Resent, ResentCall, compared
+from spanreel.replay.resent import VERDICTS, NotSent, Resent, ResentCall, Spent, compared
 from spanreel.replay.timeline import Replay
-from spanreel.replay.verdict import Spent
 from spanreel.wire import attributes as names
 
 if TYPE_CHECKING:

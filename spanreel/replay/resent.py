@@ -15,7 +15,6 @@ from spanreel.replay.calls import RecordedCall, said
 from spanreel.replay.moments import milliseconds
 from spanreel.replay.spread import Said, calls_apart
 from spanreel.replay.timeline import Frozen, GradeWord, ReplayTokens
-from spanreel.replay.verdict import Spent
 from spanreel.replay.wording import marked, word_diff
 from spanreel.wire.differences import differences
 
@@ -25,6 +24,14 @@ if TYPE_CHECKING:
 
 Word: TypeAlias = Literal["same", "reworded", "different tool calls", "answered", "error"]
 VERDICTS: Final[tuple[Word, ...]] = ("same", "reworded", "different tool calls", "answered", "error")
+
+
+class Spent(Frozen):
+    """What live model calls used. Tokens as providers count them; cost in USD as a decimal string, None if unknown."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: str | None = None
 
 
 class AskedTool(Frozen):

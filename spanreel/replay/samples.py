@@ -18,10 +18,9 @@ from spanreel.replay.asking import Asking, Given
 from spanreel.replay.calls import RecordedCall
 from spanreel.replay.policy import Budget, Overrides
 from spanreel.replay.resend import Source, asking, check, prepared, source_of, spent_in
-from spanreel.replay.resent import AnswerFacts, compared, given_facts, recorded_facts, said_of
+from spanreel.replay.resent import AnswerFacts, Spent, compared, given_facts, recorded_facts, said_of
 from spanreel.replay.spread import ALPHA, Said, Spread, answers_needed, distance, spread
 from spanreel.replay.timeline import Frozen, Replay
-from spanreel.replay.verdict import Spent
 
 LEAST = 2
 

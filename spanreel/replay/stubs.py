@@ -101,7 +101,8 @@ def _answer(request: ModelRequest, body: dict[str, Any], status: int, source: st
     asked = mapping(parse(request.body))
     if status < 400 and (asked.get("stream") or "streamGenerateContent" in request.url):
         counts = bool(mapping(asked.get("stream_options")).get("include_usage"))
-        events = rendering.answer_stream(request.dialect, body, include_usage=counts)
-        return ModelAnswer(status, _STREAM, events, source=source)
+        array = "streamGenerateContent" in request.url and "alt=sse" not in request.url
+        events = rendering.answer_stream(request.dialect, body, include_usage=counts, array=array)
+        return ModelAnswer(status, _WHOLE if array else _STREAM, events, source=source)
     chunk = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     return ModelAnswer(status, _WHOLE, (chunk,), source=source)

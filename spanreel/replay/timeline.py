@@ -8,9 +8,10 @@ dollars as decimal strings, messages GenAI messages (`role`, `parts`). None mean
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from pydantic_core import PydanticSerializationError
 
 from spanreel.replay.again import Again
@@ -38,6 +39,18 @@ class Frozen(BaseModel):
     """A value of the reading side: it cannot be changed, and it has no other fields than those declared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @classmethod
+    def made(cls, **values: Any) -> Self:
+        """The value of fields that are known to be right, as `model_construct` makes it, at a fraction of its cost."""
+        if values.keys() != cls.__pydantic_fields__.keys() or cls.__private_attributes__:
+            return cls.model_construct(**values)
+        found = cls.__new__(cls)
+        object.__setattr__(found, "__dict__", values)
+        object.__setattr__(found, "__pydantic_fields_set__", set(values))
+        object.__setattr__(found, "__pydantic_extra__", None)
+        object.__setattr__(found, "__pydantic_private__", None)
+        return found
 
     def to_json(self, indent: int | None = None) -> str:
         """The JSON text that the command line prints, under the public field names.
@@ -229,6 +242,7 @@ class Replay(Again, Frozen):
         duration: milliseconds, None while the run is open.
         steps: model calls, tool calls and retrievals that have a span, in order of their numbers.
         tool_calls: those of the steps, and those that only the model's messages tell of, in order.
+        tokens, cost: of the answers. spent_tokens, spent_cost: of those that were not served from a recording.
         warnings: what is missing or doubtful in this view.
         grade: which replay its spans allow, where that was asked for; grade_missing: the attributes that a better
             one needs, each once.
@@ -250,6 +264,8 @@ class Replay(Again, Frozen):
     content: str | None = None
     tokens: ReplayTokens = Field(default_factory=ReplayTokens)
     cost: str | None = None
+    spent_tokens: ReplayTokens = Field(default_factory=ReplayTokens)
+    spent_cost: str | None = None
     steps: list[ReplayStep] = Field(default_factory=list[ReplayStep])
     tool_calls: list[ToolCallRecord] = Field(default_factory=list[ToolCallRecord])
     messages: list[Message] = Field(default_factory=list[Message])
@@ -267,6 +283,7 @@ class Replay(Again, Frozen):
     warnings: list[str] = Field(default_factory=list[str])
     grade: GradeWord | None = None
     grade_missing: list[str] = Field(default_factory=list[str])
+    _latest_input: tuple[int | None, list[Message]] = PrivateAttr(default=(None, []))
 
     @classmethod
     def from_spans(cls, spans: Iterable[Any], run_id: str | None = None) -> Replay:
@@ -308,6 +325,8 @@ class Replay(Again, Frozen):
         Raises:
             LookupError: the run has no such step.
         """
+        if 0 < number <= len(self.steps) and self.steps[number - 1].number == number:  # as runs are numbered
+            return self.steps[number - 1]
         for step in self.steps:
             if step.number == number:
                 return step
@@ -315,16 +334,21 @@ class Replay(Again, Frozen):
 
     def input_of(self, number: int) -> list[Message]:
         """The whole message list that the request of this step carried, system instructions left out."""
-        by_number = {step.number: step for step in self.steps}
         step = self.step(number)
         tails: list[list[Message]] = [step.input_messages or []]
         shared = step.input_shared
+        known, told = self._latest_input  # most often the request that this one goes on from
         while step.input_from is not None and shared:
-            step = by_number[step.input_from]
+            if step.input_from == known:
+                tails.append(told[:shared])
+                break
+            step = self.step(step.input_from)
             own = step.input_messages or []
             tails.append(own[: max(0, shared - step.input_shared)])
             shared = min(shared, step.input_shared)
-        return [message for tail in reversed(tails) for message in tail]
+        found = list(chain.from_iterable(reversed(tails)))
+        self._latest_input = (number, found)
+        return found.copy()
 
     def _repr_html_(self) -> str:
         from spanreel.replay.report.html import replay_html

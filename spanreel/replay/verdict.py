@@ -13,7 +13,7 @@ from spanreel.replay.divergence import DivergenceReport, about
 from spanreel.replay.match import Drift, verdict_of
 from spanreel.replay.policy import Policy
 from spanreel.replay.recording import Effect, ModelEffect, Recording
-from spanreel.replay.timeline import Frozen
+from spanreel.replay.timeline import Frozen, ReplayTokens
 
 Word: TypeAlias = Literal["exact", "equivalent", "drifted", "diverged"]
 
@@ -60,14 +60,6 @@ class RunError(Frozen):
     recorded: bool = False
 
 
-class Spent(Frozen):
-    """What live model calls used. Tokens as providers count them; cost in USD as a decimal string, None if unknown."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost: str | None = None
-
-
 class Verdict(Frozen):
     """What became of an execution.
 
@@ -77,7 +69,7 @@ class Verdict(Frozen):
         first_divergence: the first cause. consequences: calls after it that were not recorded either.
         status: completed or error, of the agent; paused at a gate or in doubt; cancelled by a budget.
         stopped: what it waits for, or which budget is spent.
-        spent: what the live model calls used; null if there were none.
+        spent_tokens, spent_cost: what the live model calls used, in USD; null if there were none, or if it is not known.
     """
 
     schema_: Literal["spanreel.verdict.v1"] = Field(default="spanreel.verdict.v1", alias="schema")
@@ -89,7 +81,8 @@ class Verdict(Frozen):
     unconsumed: list[Unconsumed] = Field(default_factory=list[Unconsumed])
     status: Literal["completed", "error", "paused", "cancelled"] = "completed"
     stopped: str | None = None
-    spent: Spent | None = None
+    spent_tokens: ReplayTokens | None = None
+    spent_cost: str | None = None
     error: RunError | None = None
     drift: list[DriftRecord] = Field(default_factory=list[DriftRecord])
     consequences: list[DivergenceReport] = Field(default_factory=list[DivergenceReport])
@@ -98,10 +91,10 @@ class Verdict(Frozen):
 
     @property
     def exit_code(self) -> int:
-        """0: fine; 3: paused; 4: a divergence; 1: a spent budget, a denied effect, or an error that is not in the recording."""
+        """0: exact or equivalent; 3: paused; 4: diverged or drifted; 1: a spent budget, a denied effect, a new error."""
         if self.status == "paused":
             return 3
-        if self.first_divergence is not None:
+        if self.first_divergence is not None or self.verdict == "drifted":
             return 4
         return 1 if self.effects.denied or (self.error is not None and not self.error.recorded) else 0
 
@@ -146,7 +139,8 @@ def judge(
         unconsumed=unconsumed(left),
         status=_stop(books) or ("error" if failed else "completed"),
         stopped=books.stopped,
-        spent=_spent(books),
+        spent_tokens=ReplayTokens.of(books.usage) if books.live_models else None,
+        spent_cost=_cost(books),
         error=ended,
         drift=[drift_record(one) for one in books.drift],
         consequences=list(books.divergences[1:]),
@@ -168,11 +162,8 @@ def _stop(books: Books) -> Literal["paused", "cancelled"] | None:
     return "cancelled" if isinstance(books.signal, BudgetSpent) else None
 
 
-def _spent(books: Books) -> Spent | None:
-    if not books.live_models:
-        return None
-    cost = None if books.cost is None or books.unpriced else format(books.cost, "f")
-    return Spent(input_tokens=books.usage.input, output_tokens=books.usage.output, cost=cost)
+def _cost(books: Books) -> str | None:
+    return None if books.cost is None or books.unpriced else format(books.cost, "f")
 
 
 def _worst(drift: Sequence[Drift]) -> Word:

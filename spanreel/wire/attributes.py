@@ -119,6 +119,9 @@ NOTE: Final = "spanreel.note"  # event name; attributes spanreel.note.kind, .sum
 
 # ours: recordings that are kept with tests, on the root
 RECORDING_FORMAT: Final = "spanreel.recording.format"  # 1
+RECORDING_SPANS: Final = (
+    "spanreel.recording.spans"  # how many a file has; with the format, on the scope of its first line
+)
 RECORDING_STARTED: Final = "spanreel.recording.started"  # nanoseconds since the epoch, as decimal digits
 RECORDING_TIMES: Final = "spanreel.recording.times"
 """Space-separated microseconds since that start, one for each tick that stands for a time in the file."""

@@ -19,7 +19,9 @@ FINISH: Final[dict[str, str]] = {
     "function_call": "tool_call",
     "content_filter": "content_filter", "content-filter": "content_filter", "SAFETY": "content_filter",
     "refusal": "content_filter", "RECITATION": "content_filter", "PROHIBITED_CONTENT": "content_filter",
+    "BLOCKLIST": "content_filter", "SPII": "content_filter", "IMAGE_SAFETY": "content_filter",
     "pause_turn": "pause", "error": "error", "failed": "error", "MALFORMED_FUNCTION_CALL": "error",
+    "UNEXPECTED_TOOL_CALL": "error",
 }  # fmt: skip
 """Providers' finish reasons in the words of the convention."""
 

@@ -31,13 +31,14 @@ _PIECES = frozenset(
         "refusal",
         "input",
         "code",
+        "stringValue",
     }
 )
 """Keys under which providers send texts in pieces."""
 _PIECE = re.compile(
     rb'"(' + "|".join(sorted(_PIECES)).encode() + rb')"[ \t]*:[ \t]*"([^"\\]*(?:\\.[^"\\]*)*)"'
 )
-_SIDE_BY_SIDE = re.compile(rb'index"[ \t]*:[ \t]*[1-9]|"thought"[ \t]*:')
+_SIDE_BY_SIDE = re.compile(rb'index"[ \t]*:[ \t]*[1-9]|"(?:thought|partialArgs)"[ \t]*:')
 _ARRAY = re.compile(
     rb'(?:\xef\xbb\xbf)?[ \r\n\t]*\[[ \r\n\t]*\{[ \r\n\t]*"(?:candidates|usageMetadata|promptFeedback|modelVersion|responseId)"'
 )
@@ -160,7 +161,7 @@ def _place(path: tuple[Hashable, ...], at: int, item: Any) -> str:
         item.get("text"), str
     ):  # Gemini numbers no parts: they just go on
         return "thought" if item.get("thought") is True else "said"
-    return str(item.get("index", at))
+    return str(item.get("index", item.get("jsonPath", at)))
 
 
 def _apply(text: _Text, edits: list[Edit]) -> int:

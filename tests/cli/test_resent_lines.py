@@ -13,7 +13,7 @@ from spanreel.replay.grade import CallGrade, Grade, Missing
 from spanreel.replay.resent import AnswerFacts, AskedTool, NotSent, Resent, ResentCall, ToolChange
 from spanreel.replay.samples import Sample, Sampled
 from spanreel.replay.spread import Said, spread
-from spanreel.replay.verdict import Spent
+from spanreel.replay.resent import Spent
 
 
 def printed(found: object, width: int) -> str:

@@ -17,6 +17,7 @@ from spanreel.collector.store import open_reader
 from spanreel.exceptions import SpanreelError
 from spanreel.replay.child import replay_run, run_command
 from spanreel.replay.load import load
+from spanreel.replay.policy import Policy
 
 
 @pytest.fixture(autouse=True)
@@ -410,3 +411,28 @@ def test_what_is_no_python_program_is_refused(command, expected):
     """Before anything is started."""
     with pytest.raises(SpanreelError, match=expected):
         run_command(command)
+
+
+def test_the_recorded_clock():
+    """After a call it is the time at which that call ended in the recording, in every replay that asks for it."""
+    write("agent.py", "import time\nprint(said('hello'), time.time())")
+    record(sys.executable, "agent.py")
+    source = load("last").run_id
+    outcomes = [
+        replay_run(None, source, policy=Policy(clock=clock), echo="capture", timeout=60)
+        for clock in ("recorded", "recorded", "now")
+    ]
+    assert [verdict(one).verdict for one in outcomes] == ["exact"] * 3
+    first, second, now = (one.stdout for one in outcomes)
+    assert first == second != now
+
+
+def test_a_faithful_replay_serves_failed_attempts_and_waits():
+    """The SDK tries again as it did, with its own pauses; otherwise the success alone is served."""
+    code = "import time\nclient = client.with_options(max_retries=2)\nstart = time.monotonic()\n"
+    write("agent.py", code + "print(said('status 503 once'))\nprint(time.monotonic() - start > 0.3)")
+    first = record(sys.executable, "agent.py")
+    quick = replay("last")
+    assert (verdict(quick).verdict, quick.stdout) == ("exact", first.replace("True", "False"))
+    faithful = replay_run(None, "last~1", policy=Policy(faithful=True), echo="capture", timeout=60)
+    assert (verdict(faithful).verdict, faithful.stdout) == ("exact", first)

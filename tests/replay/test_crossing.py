@@ -187,7 +187,10 @@ def test_an_agent_goes_on_through_another_protocol(server, name, target):
     with spanreel.replaying(run, overrides={"model": model}) as execution:
         assert agent(server.url) == "It is sunny in Paris."
     assert execution.verdict.effects.model_dump() == {"recorded": 1, "live": 2, "stub": 0, "denied": 0}
-    assert (execution.verdict.spent.input_tokens, execution.verdict.spent.output_tokens) == (24, 10)
+    assert (execution.verdict.spent_tokens.input_tokens, execution.verdict.spent_tokens.output_tokens) == (
+        24,
+        10,
+    )
     for path, headers, body in server.asked:
         assert target == home or path == PATHS[target]
         assert body.get("model", "other-1") == "other-1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -155,3 +156,24 @@ def test_another_question_is_a_divergence(google):
         genai.Client(api_key="k", http_options={"base_url": url}) as client,
     ):
         client.models.generate_content(model="gemini-2.5-pro", contents="two")
+
+
+def test_a_replay_needs_no_key(google, monkeypatch):
+    """Google's SDK will not be made without a key, in either of the places where it looks; a replay gives it one."""
+    url, _ = google
+    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def ask(**key: str) -> str:
+        with genai.Client(**key, http_options={"base_url": url}) as client:
+            return client.models.generate_content(model="gemini-2.5-pro", contents="one").text
+
+    with spanreel.run("agent") as run:
+        first = ask(api_key="k")
+    spanreel.instrument().flush()
+    with spanreel.replaying(run.run_id):
+        assert ask() == first
+    monkeypatch.setenv("GEMINI_API_KEY", "mine")
+    with spanreel.replaying(run.run_id):
+        assert "GOOGLE_API_KEY" not in os.environ
+        assert ask() == first

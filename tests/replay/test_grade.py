@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import openai
 import pytest
 from hypothesis import given, settings
 from test_foreign import CALLS, SPANS
 
 import spanreel
+from spanreel.cli.schemas import json_schema
 from spanreel.collector import files
 from spanreel.collector.store import open_reader
 from spanreel.replay.grade import Grade, grade
@@ -94,6 +97,7 @@ def test_every_emitter_has_its_grade(name: str) -> None:
     found = grades(read(HERE / name))
     assert told(found) == TABLE[name]
     for one in found:
+        jsonschema.validate(json.loads(one.to_json()), json_schema("grade"))
         assert one.missing[0].attribute in one.line
         assert all(missing.step is None or missing.why for missing in one.missing)
 

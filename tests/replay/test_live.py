@@ -86,7 +86,7 @@ def test_a_rerun_with_another_model_sends_the_whole_history_and_runs_no_tool(cli
     verdict = execution.verdict
     assert verdict.effects.model_dump() == {"recorded": 1, "live": 1, "stub": 0, "denied": 0}
     assert verdict.verdict == "exact"
-    assert (verdict.spent.input_tokens, verdict.spent.output_tokens) == (3, 2)
+    assert (verdict.spent_tokens.input_tokens, verdict.spent_tokens.output_tokens) == (3, 2)
 
 
 def test_a_fork_serves_what_lies_before_it_and_goes_live_from_there(client, server):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
 import socket
 import sys
@@ -279,7 +281,8 @@ def test_without_an_agent_its_entry_point_is_run(monkeypatch, tmp_path):
     source = load()
     found = source.rerun()
     assert (found.verdict.verdict, found.result, found.replay.content) == ("exact", None, source.content)
-    assert asyncio.run(source.arerun()).verdict.verdict == "exact"
+    with contextlib.redirect_stderr(io.StringIO()):  # as in a notebook
+        assert asyncio.run(source.arerun()).verdict.verdict == "exact"
     with open_reader(Path(tmp_path, "spans.db")) as reader:
         write_jsonl(reader.spans(source.trace_id), tmp_path / "run.otlp.jsonl")
     moved = spanreel.Replay.from_file(tmp_path / "run.otlp.jsonl")

@@ -342,6 +342,30 @@ def test_another_providers_model_is_asked_in_its_own_words(provider: Provider) -
         resend(source, target_dialect="anthropic.messages")
 
 
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("responses/gpt-5", "/v1/responses"),
+        ("gemini/gemini-2.5-flash", "/v1beta/models/gemini-2.5-flash:generateContent"),
+        ("openai/gpt-5", "/v1/chat/completions"),
+    ],
+)
+def test_every_dialect_can_be_asked(provider: Provider, model: str, path: str) -> None:
+    """A recorded chat call with tools is asked in it, and the tool call it answers with is the same."""
+    provider.says = lambda number, body: [("look", {"city": "Paris"})]
+    look = {
+        "type": "function",
+        "function": {
+            "name": "look",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
+    }
+    source = record(provider, "go", tools=[look])
+    found = resend(source, overrides=Overrides({"model": model}))
+    assert (provider.paths[-1], found.verdicts) == (path, {"same": 1})
+    assert "look" in json.dumps(provider.asked[-1])
+
+
 def test_an_anthropic_run_is_asked_again(provider: Provider) -> None:
     """With the version header, and the recorded body."""
     instrumented = spanreel.instrument()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+
+from commands import environment
 
 pytest_plugins = ["pytester"]
 
@@ -16,6 +20,17 @@ def test_order():
     assert ask("where is it?") == "Hello wörld"
     assert lookup("W1")["status"] == "sent"
 """
+
+
+def test_importing_the_plugin_is_cheap() -> None:
+    """Pytest loads it in every run of everybody who has spanreel installed: it imports pytest and nothing else."""
+    code = (
+        "import sys, pytest; before = set(sys.modules); import spanreel.replay.testing.plugin; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(Path.cwd()), capture_output=True, text=True, check=True)  # fmt: skip
+    ours = ["spanreel", "spanreel.replay", "spanreel.replay.testing", "spanreel.replay.testing.plugin"]
+    assert done.stdout.split() == ours
 
 
 def test_recorded_once_and_replayed_from_then_on(project) -> None:
@@ -219,7 +234,7 @@ def test_pytest_asyncio(project) -> None:
         "@pytest.mark.spanreel", "@pytest.mark.asyncio\n@pytest.mark.spanreel"
     )
     project.test(f"import openai, os, pytest\n{source}")
-    words = ("-p", "pytest_asyncio", "-o", "asyncio_default_fixture_loop_scope=function")
+    words = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function")
     project.run(*words).assert_outcomes(passed=1)
     project.run(*words, "--spanreel-record=none").assert_outcomes(passed=1)
     assert len(project.server.served) == 1

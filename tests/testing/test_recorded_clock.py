@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 import threading
 import time
 import uuid
@@ -93,6 +94,14 @@ def test_a_recording_without_times() -> None:
     """It is refused in one line."""
     with pytest.raises(SpanreelError, match="does not say when"), recorded_clock(Recording("r", ())):
         pass
+
+
+def test_without_time_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package that is missing is named, with what installs it."""
+    monkeypatch.setitem(sys.modules, "time_machine", None)
+    with pytest.raises(SpanreelError) as wrong, recorded_clock(Recording("r", (), started_ns=1)):
+        pass
+    assert wrong.value.remedy == "pip install 'spanreel[clock]'"
 
 
 CLOCKED = """

@@ -162,6 +162,30 @@ def test_a_stream_is_the_call_it_would_have_been():
             assert not DIALECT.read(ASKED, Reply(200, reply.body[:end], reply.content_type)).finished
 
 
+def test_arguments_in_pieces_are_one_call():
+    """Vertex AI may stream a call's arguments by their places; a stream cut in one keeps what came."""
+    calls: list[dict[str, Any]] = [
+        {"name": "f", "id": "a", "willContinue": True},
+        {
+            "partialArgs": [{"jsonPath": "$.city", "stringValue": "Pa", "willContinue": True}],
+            "willContinue": True,
+        },
+        {"partialArgs": [{"jsonPath": "$.city", "stringValue": "ris"}], "willContinue": True},
+        {"partialArgs": [{"jsonPath": "$.days[0].n", "numberValue": 2}], "willContinue": True},
+        {"partialArgs": [{"jsonPath": "$['odd key']", "boolValue": False}], "willContinue": True},
+        {"partialArgs": [{"jsonPath": "$.none", "nullValue": "NULL_VALUE"}], "willContinue": True},
+        {},
+        {"name": "g", "args": {}},
+    ]
+    chunks = [{"candidates": [{"content": {"parts": [{"functionCall": call}]}}]} for call in calls]
+    expected = {"city": "Paris", "days": [{"n": 2}], "odd key": False, "none": None}
+    for reply in both_streams(chunks):
+        parts = (DIALECT.read(ASKED, reply).content.output or [])[0]["parts"]
+        assert [(part["name"], part["arguments"]) for part in parts] == [("f", expected), ("g", {})]
+    (cut,) = (DIALECT.read(ASKED, both_streams(chunks[:2])[0]).content.output or [])[0]["parts"]
+    assert cut["arguments"] == {"city": "Pa"}
+
+
 def test_both_spellings_are_one():
     """Snake case, which Google takes too, reads as camel case does."""
     camel = {
@@ -234,6 +258,13 @@ KEYS = st.sampled_from(
         "systemInstruction",
         "generationConfig",
         "thinkingConfig",
+        "partialArgs",
+        "willContinue",
+        "jsonPath",
+        "partialArgs",
+        "willContinue",
+        "jsonPath",
+        "stringValue",
         "error",
     ]
 )

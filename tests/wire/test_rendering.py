@@ -14,6 +14,7 @@ from spanreel.wire import rendering
 from spanreel.wire.rendering import (
     HARMLESS,
     TARGETS,
+    NeutralRequest,
     NotExpressible,
     answer,
     neutral_request,
@@ -113,6 +114,7 @@ def test_anthropic_wants_turns_results_first_and_a_limit():
         ("claude-3-5-haiku-latest", True),
         ("claude-sonnet-4-20250514", True),
         ("anthropic/claude-opus-4-6", True),
+        ("kimi-k3", True),
         ("claude-opus-4-7", False),
         ("claude-sonnet-5", False),
         ("claude-fable-5-1", False),
@@ -284,6 +286,38 @@ def test_what_anthropic_runs_itself_is_named(target):
     ]
     feature = refused("anthropic.messages", {"model": "c", "max_tokens": 9, "messages": history}, target)
     assert feature == "history.server_tool_call"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_a_foreign_recording_says_is_not_lost(target):
+    """A part of an unknown type, which no dialect's block stands behind, is refused by name wherever it is said."""
+    unknown = {"type": "video_call", "content": "?"}
+    told = (
+        {"role": "user", "parts": [{"type": "text", "content": "hi"}]},
+        {"role": "assistant", "parts": [unknown]},
+    )
+    neutral = NeutralRequest(dialect="", messages=told, tools=({"name": "f"},))
+    with pytest.raises(NotExpressible, match=r"history\.video_call"):
+        request(target, neutral, "m-1")
+    made = request(target, neutral, "m-1", drop=["history.video_call"])
+    assert neutral_request(target, made.body).tools[0]["name"] == "f"
+
+
+def test_chat_says_its_own_again():
+    """A sound of the assistant's, a message's name, the older limit, blocks that only chat knows."""
+    sound = {"role": "assistant", "content": None, "audio": {"id": "audio_1"}}
+    block = {"type": "video_url", "video_url": {"url": "https://x/v.mp4"}}
+    body = {
+        "model": "m-1",
+        "messages": [
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "name": "ann", "content": [{"type": "text", "text": "See"}, block]},
+            {**sound, "content": ""},
+        ],
+        "max_tokens": 5,
+        "logit_bias": {"1": 2},
+    }
+    assert said("openai.chat", body, "openai.chat") == body
 
 
 def test_harmless_fields_are_told():

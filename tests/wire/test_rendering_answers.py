@@ -56,6 +56,9 @@ def test_every_recorded_answer_is_said_in_every_dialect(cassettes: list[tuple[st
                 "text/event-stream",
             )
             assert streamed == whole, exchange.name
+            if target == "gemini":
+                elements = b"".join(answer_stream(target, body, array=True))
+                assert neutral_answer(target, {}, 200, elements) == whole
             assert words(whole.message) == words(first.message), exchange.name
             assert calls(whole.message) == calls(first.message), exchange.name
             assert whole.finish_reason == first.finish_reason, exchange.name

@@ -99,10 +99,27 @@ def gemini_array(text: str, size: int) -> bytes:
     return json.dumps(gemini_events("größe " + text, size), indent=2, ensure_ascii=False).encode()
 
 
+def gemini_arguments(text: str, size: int) -> bytes:
+    """As Vertex AI streams the arguments of a call, another argument before it."""
+
+    def event(call: dict[str, Any]) -> dict[str, Any]:
+        return {"candidates": [{"content": {"role": "model", "parts": [{"functionCall": call}]}}]}
+
+    told = [("$.first", "one"), *(("$.key[0].text", piece) for piece in pieces(text, size))]
+    steps = [{"jsonPath": path, "stringValue": piece, "willContinue": True} for path, piece in told]
+    return sse(
+        [
+            event({"name": "f", "willContinue": True}),
+            *(event({"partialArgs": [step], "willContinue": True}) for step in steps),
+            event({}),
+        ]
+    )
+
+
 def assembled(dialect: str, body: bytes) -> str:
     """All that a reader puts together from the stream."""
     output = by_name(dialect).read({}, Reply(200, body)).content.output
-    if dialect == "gemini":  # thoughts are in between
+    if dialect == "gemini" and output[0]["parts"][0]["type"] == "text":  # thoughts are in between
         output = "".join(part["content"] for part in output[0]["parts"] if part["type"] == "text")
     return json.dumps(output, ensure_ascii=False)
 
@@ -115,6 +132,7 @@ def assembled(dialect: str, body: bytes) -> str:
         ("openai.responses", responses),
         ("gemini", gemini),
         ("gemini", gemini_array),
+        ("gemini", gemini_arguments),
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 17])

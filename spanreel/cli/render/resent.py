@@ -15,9 +15,8 @@ from spanreel.replay.report.text import call_line, cost_text, count_text, durati
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from spanreel.replay.resent import AnswerFacts, Resent, ResentCall, ToolChange
+    from spanreel.replay.resent import AnswerFacts, Resent, ResentCall, Spent, ToolChange
     from spanreel.replay.samples import Sampled
-    from spanreel.replay.verdict import Spent
 
 STYLE = {"same": GOOD, "reworded": DOUBT, "different tool calls": BAD, "answered": DOUBT, "error": BAD}
 SPREAD = {"within the spread": GOOD, "outside the spread": BAD, "cannot tell": DOUBT}

@@ -11,7 +11,8 @@ from spanreel.cli import words
 from spanreel.cli.render.palette import BAD, DIM, DOUBT, GOOD, NAME
 from spanreel.replay.divergence import DivergenceReport
 from spanreel.replay.report.text import clean
-from spanreel.replay.verdict import DriftRecord, Spent, Unconsumed, Verdict
+from spanreel.replay.timeline import ReplayTokens
+from spanreel.replay.verdict import DriftRecord, Unconsumed, Verdict
 
 MEANING = {
     "exact": (GOOD, "every call was the recorded one"),
@@ -32,16 +33,24 @@ _ID = re.compile(
 _LABELLED = re.compile(r"  (called from|nearest:|differs:|tier [\w ]+:|next:)")
 
 
-def lines(found: Verdict) -> Iterator[Text]:
-    """The verdict first, then who answered, then what went otherwise."""
+def lines(found: Verdict, source: str | None = None) -> Iterator[Text]:
+    """The verdict first, then who answered, then what went otherwise.
+
+    Args:
+        found: the verdict.
+        source: what commands call the source run; default: by its id.
+    """
     style, meaning = MEANING[found.verdict]
     if found.effects.live or found.effects.stub:
-        told = found.effects.recorded or found.first_divergence
-        meaning = PARTLY.get(found.verdict, meaning) if told else NOTHING
+        meaning = PARTLY.get(found.verdict, meaning)
+    if not (found.effects.recorded or found.first_divergence):
+        meaning = NOTHING
+    if found.error and not found.error.recorded:
+        meaning = f"{meaning}, until the agent failed"
     yield Text.assemble((found.verdict, f"{NAME} {style}"), f": {meaning}")
     yield _pair("answers", _effects(found))
-    if found.spent:
-        yield _pair("spent", _spent(found.spent))
+    if found.spent_tokens:
+        yield _pair("spent", _spent(found.spent_tokens, found.spent_cost))
     yield _pair("replay of", found.source_run_id)
     if found.run_id:
         yield _pair("kept as", found.run_id)
@@ -50,7 +59,7 @@ def lines(found: Verdict) -> Iterator[Text]:
     if found.first_divergence:
         yield from _divergence(found, found.first_divergence)
     elif found.run_id and (found.effects.live or found.effects.stub):
-        yield _pair("compare", f"spanreel diff {found.source_run_id[:12]} {found.run_id[:12]}")
+        yield _pair("compare", f"spanreel diff {source or found.source_run_id[:12]} {found.run_id[:12]}")
 
 
 def _effects(found: Verdict) -> str:
@@ -64,9 +73,9 @@ def _effects(found: Verdict) -> str:
     return ", ".join(f"{number} {name}" for number, name in counted if number) or "none"
 
 
-def _spent(spent: Spent) -> str:
-    tokens = f"{spent.input_tokens or 0:,} input and {spent.output_tokens or 0:,} output tokens"
-    return f"{tokens}, {'at an unknown price' if spent.cost is None else f'${spent.cost}'}"
+def _spent(tokens: ReplayTokens, cost: str | None) -> str:
+    counts = f"{tokens.input_tokens or 0:,} input and {tokens.output_tokens or 0:,} output tokens"
+    return f"{counts}, {'at an unknown price' if cost is None else f'${cost}'}"
 
 
 def _ends(found: Verdict) -> Iterator[Text]:

@@ -125,7 +125,10 @@ def _between(one: Any, other: Any) -> str:
     """Two values: prose word by word, other values one after the other."""
     if is_prose(one, other) or isinstance(one, dict | list) or isinstance(other, dict | list):
         return f"<pre>{''.join(_marked(one, other))}</pre>"
-    sides = (f"<{tag}>{text(as_json(value))}</{tag}>" for tag, value in (("del", one), ("ins", other)))
+    sides = (
+        "–" if value is None else f"<{tag}>{text(as_json(value))}</{tag}>"
+        for tag, value in (("del", one), ("ins", other))
+    )
     return f"<pre>{' → '.join(sides)}</pre>"
 
 

@@ -49,7 +49,8 @@ class Playing:
         path: of the recording. mode: none, once, new or all. action: what that comes to: replay, record, extend (replay
             and record what is new), or outer where an execution around the whole process answers already.
         execution: the replay, from when the test begins; None while recording.
-        missing: there was no file. written: the file was written.
+        missing: there was no file. written: the file was written. looked_at: the test has this object, so what ran is
+            kept for it until the end.
     """
 
     def __init__(self, test: Test, options: Options, mode: str) -> None:
@@ -59,6 +60,7 @@ class Playing:
         self.execution: Execution | None = None
         self.missing = not self.path.exists()
         self.written = False
+        self.looked_at = False
         self.context: Context | None = None
         self._named = test.named(self.path)
         self._source: list[Span] = []
@@ -108,9 +110,11 @@ class Playing:
         outer, self._outer = self._outer, ExitStack()
         with outer:
             self._judged(error)
-            self._ran = self._gathered()
-            if error is None or self.options.record_on_exception:
-                self._keep(self._ran)
+            writes = self._writes() and (error is None or self.options.record_on_exception)
+            if writes or self.looked_at:
+                self._ran = self._gathered()
+                if writes:
+                    self._keep(self._ran)
 
     def abandon(self) -> None:
         """The test did not come to its own code: nothing is judged or written."""
@@ -201,13 +205,20 @@ class Playing:
                 self.execution.__exit__(*why)
 
     def _keep(self, ran: Sequence[Span]) -> None:
-        """Write the recording, if this mode does and there is anything new."""
-        if self.action == "record" and self._root is not None:
+        """Write the recording; of one that was replayed, with what was new after it."""
+        if self.execution is None:
+            assert self._root is not None
             self._write(ran, f"{self._root.span.span_id:016x}", self._seed)
-        elif self.action == "extend" and self.execution is not None and self.execution.verdict.effects.live:
+        else:
             root = pick(runs_of(self._source), None, str(self.path)).root.span_id
             seed = self.execution.recording.uuid_seed
             self._write([*self._source, *_live(ran, root)], root, seed)
+
+    def _writes(self) -> bool:
+        """Whether this mode writes, and there is anything new."""
+        if self.action == "extend" and self.execution is not None:
+            return self.execution.verdict.effects.live > 0
+        return self.action == "record"
 
     def _write(self, spans: Sequence[Span], root_id: str, seed: str | None) -> None:
         """The file appears whole or not at all."""

@@ -68,6 +68,7 @@ def spanreel_config() -> dict[str, Any]:
 def spanreel_recording(request: pytest.FixtureRequest, _spanreel: Playing | None) -> Playing:
     """The test's recording: `.path`, `.mode`, `.replay` (what ran), `.verdict` and `.execution` of a replay."""
     assert _spanreel is not None, f"{request.node.nodeid} has no recording"
+    _spanreel.looked_at = True
     return _spanreel
 
 

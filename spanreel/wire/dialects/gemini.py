@@ -38,6 +38,9 @@ _PARAMETERS: Final = {
     "presencePenalty": names.REQUEST_PRESENCE_PENALTY,
     "candidateCount": names.REQUEST_CHOICE_COUNT,
 }
+_PARTIAL: Final = ("stringValue", "numberValue", "boolValue")
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[['\"]([^'\"]*)['\"]\]|\[(\d{1,6})\]")
+_DEPTH: Final = 24
 _WRAPPERS: Final = ("result", "output", "error")
 """What SDKs wrap a tool's result in that is not an object, and what the API calls a result and an error."""
 
@@ -146,6 +149,13 @@ def _continue(whole: dict[str, Any], delta: dict[str, Any]) -> None:
 def _add(parts: list[dict[str, Any]], part: dict[str, Any]) -> None:
     """A part of the stream; a text goes on with the last one if both are thoughts, or both are not."""
     said, last = part.get("text"), parts[-1] if parts else {}
+    call, begun = part.get("functionCall"), last.get("functionCall")
+    if isinstance(begun, dict) and begun.get("willContinue") is True and isinstance(call, dict):
+        _call_on(begun, call)
+        return
+    if isinstance(call, dict) and call.get("willContinue") is True:
+        begun = part["functionCall"] = {"willContinue": True}
+        _call_on(begun, call)
     if not isinstance(said, str):
         parts.append(part)
     elif isinstance(last.get("text"), lenient.Pieces) and last.get("thought") == part.get("thought"):
@@ -153,6 +163,37 @@ def _add(parts: list[dict[str, Any]], part: dict[str, Any]) -> None:
         last.update({key: value for key, value in part.items() if key != "text"})
     else:
         parts.append({**part, "text": lenient.Pieces([said])})
+
+
+def _call_on(begun: dict[str, Any], call: dict[str, Any]) -> None:
+    """A call whose arguments come in pieces (`partialArgs`, on Vertex AI) goes on; the piece without `willContinue` ends it."""
+    said = _camel(call)
+    partial = objects(said.pop("partialArgs", None))
+    begun.pop("willContinue")
+    begun.update({key: value for key, value in said.items() if value is not None})
+    for one in map(_camel, partial):
+        found = _STEP.findall(str(one.get("jsonPath")).removeprefix("$"))
+        steps = [int(index) if index else name or quoted for name, quoted, index in found]
+        if steps and len(steps) <= _DEPTH:
+            begun["args"] = _grown(begun.get("args"), steps, one)
+
+
+def _grown(value: Any, steps: list[str | int], piece: Mapping[str, Any]) -> Any:
+    """The arguments with a piece put at its place; a text goes on."""
+    if not steps:
+        told = next((piece[key] for key in _PARTIAL if piece.get(key) is not None), None)
+        return value + told if isinstance(value, str) and isinstance(told, str) else told
+    first, rest = steps[0], steps[1:]
+    if isinstance(first, str):
+        whole = value if isinstance(value, dict) else {}
+        whole[first] = _grown(whole.get(first), rest, piece)
+        return whole
+    items = value if isinstance(value, list) else []
+    if first < len(items):
+        items[first] = _grown(items[first], rest, piece)
+    else:
+        items.append(_grown(None, rest, piece))
+    return items
 
 
 def _closed(candidate: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanreel.exceptions import BadInput
@@ -97,7 +97,8 @@ def request(
     try:
         if "functions" in neutral.fields and not rendering.native:
             rendering.refuse("functions", "the agent reads an answer in a form before tools")
-        path, body = renderer.ask(neutral, rendering)
+        tools = tuple(tool if tool.get("type") else {**tool, "type": "function"} for tool in neutral.tools)
+        path, body = renderer.ask(replace(neutral, tools=tools), rendering)
     except (TypeError, KeyError, ValueError, AttributeError, RecursionError) as problem:
         raise BadInput(
             f"a request of {neutral.dialect} holds a value of a strange type ({problem})",
@@ -152,13 +153,16 @@ def _made_up(message: Message, created: int) -> str:
     return "resp_" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def answer_stream(target: str, body: Mapping[str, Any], *, include_usage: bool = False) -> tuple[bytes, ...]:
+def answer_stream(
+    target: str, body: Mapping[str, Any], *, include_usage: bool = False, array: bool = False
+) -> tuple[bytes, ...]:
     """The server-sent events of a reply that `answer` made, which make the same final object.
 
     Args:
         target: one of `TARGETS`.
         body: the whole reply.
         include_usage: whether the request asked for counts in the stream; only chat asks (`stream_options`).
+        array: whether a JSON array is streamed instead, as Gemini does for who does not ask for `alt=sse`.
 
     Raises:
         BadInput: `target` is none of the dialects, or the body is not one of its replies.
@@ -167,6 +171,8 @@ def answer_stream(target: str, body: Mapping[str, Any], *, include_usage: bool =
     try:
         if target == openai_chat.NAME:
             return openai_chat.stream(dict(body), include_usage=include_usage)
+        if target == gemini.NAME:
+            return gemini.stream(dict(body), array=array)
         return renderer.stream(dict(body))
     except (TypeError, KeyError, ValueError, AttributeError) as problem:
         raise BadInput(f"this is no reply of {target} ({problem})", "give what `answer` made") from problem

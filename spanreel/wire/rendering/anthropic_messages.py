@@ -27,7 +27,7 @@ VERSION_THAT_SAMPLES: Final = "2023-06-01"
 """Values of `anthropic-version`: the current one, and the one before, which takes `temperature`, `top_p` and `top_k`."""
 _SAMPLING: Final = ("temperature", "top_p", "top_k")
 _SAMPLES: Final = re.compile(r"claude-(?:[23]\b|instant|(?:opus|sonnet|haiku)-4(?:$|@|-20|-[0-6](?!\d)))")
-"""Models that take sampling parameters and a thinking budget."""
+"""Claude models that take sampling parameters and a thinking budget: those up to 4.6."""
 _EXPRESSIBLE: Final = frozenset(
     {"temperature", "top_p", "top_k", "max_tokens", "stop", "stream", "reasoning", "tool_choice", "response_format",
      "parallel_tool_calls"}
@@ -77,7 +77,7 @@ def _sample(said: dict[str, Any], body: dict[str, Any], rendering: Rendering) ->
     if not rendering.native:
         rendering.headers["anthropic-version"] = VERSION
         for name in list(found):
-            if not _SAMPLES.search(rendering.model):
+            if not _samples(rendering.model):
                 rendering.refuse(name, f"{rendering.model} takes none")
                 del found[name]
         if _above_one(found.get("temperature")):
@@ -86,6 +86,11 @@ def _sample(said: dict[str, Any], body: dict[str, Any], rendering: Rendering) ->
         if found:
             rendering.headers["anthropic-version"] = VERSION_THAT_SAMPLES
     body.update(found)
+
+
+def _samples(model: str) -> bool:
+    """Whether a model takes sampling parameters and a thinking budget; other vendors' models on this wire do."""
+    return "claude" not in model or _SAMPLES.search(model) is not None
 
 
 def _above_one(value: Any) -> bool:
@@ -100,7 +105,7 @@ def _think(reasoning: dict[str, Any], body: dict[str, Any], rendering: Rendering
         body["thinking"] = {"type": "disabled", **display}
         level = None if level == "none" else level
     elif isinstance(budget, int) and budget > 0:
-        if not rendering.native and not _SAMPLES.search(rendering.model):
+        if not rendering.native and not _samples(rendering.model):
             rendering.refuse("reasoning.budget", f"{rendering.model} takes none")
             return
         body["thinking"] = {"type": "enabled", "budget_tokens": budget, **display}

@@ -263,8 +263,8 @@ def _answered(part: Part) -> dict[str, Any]:
     raise NotExpressible(f"answer.{kind}", NAME)
 
 
-def stream(body: dict[str, Any]) -> tuple[bytes, ...]:
-    """The events of a streamed reply: a part each; the last one brings the reason and the counts."""
+def stream(body: dict[str, Any], *, array: bool = False) -> tuple[bytes, ...]:
+    """The events of a streamed reply, or the elements of its `array`: a part each; the last brings the reason and the counts."""
     rest = {key: value for key, value in body.items() if key not in ("candidates", "usageMetadata")}
     counts = {"usageMetadata": body["usageMetadata"]} if "usageMetadata" in body else {}
     chunks: list[dict[str, Any]] = []
@@ -276,6 +276,9 @@ def stream(body: dict[str, Any]) -> tuple[bytes, ...]:
             end = {"finishReason": candidate.get("finishReason")} if last else {}
             one = {"content": {**content, "parts": part}, **end, "index": candidate.get("index", 0)}
             chunks.append({"candidates": [one], **(counts if last else {}), **rest})
+    if array:
+        texts = [words.json_text(chunk).encode("utf-8", "surrogatepass") for chunk in chunks]
+        return (b"[" + (texts[0] if texts else b""), *(b"\n,\r\n" + text for text in texts[1:]), b"\n]")
     return tuple(words.sse(chunk).replace(b"\n\n", b"\r\n\r\n") for chunk in chunks)
 
 

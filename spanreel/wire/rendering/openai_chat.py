@@ -133,11 +133,15 @@ def _messages(message: Message, custom: set[Any], rendering: Rendering) -> list[
         )
         return [{"role": wire, **rest, "content": _content(parts, rendering)}]
     made: dict[str, Any] = {"role": "assistant", **rest}
-    said = [part for part in parts if part["type"] in ("text", "blob", "uri", "file") or "native" in part]
+    sound = next((part["native"] for part in parts if part["type"] == "audio" and rendering.native), None)
+    apart = ("refusal", "reasoning", "tool_call", *(("audio",) if sound else ()))
+    said = [part for part in parts if part["type"] not in apart]
     refusals = [part["content"] for part in parts if part["type"] == "refusal"]
     thoughts = [part["content"] for part in parts if part["type"] == "reasoning"]
     calls = [_call(part, custom, rendering) for part in parts if part["type"] == "tool_call"]
     made["content"] = _content(said, rendering) if said else None
+    if isinstance(sound, dict):
+        made["audio"] = {key: value for key, value in sound.items() if key != "type"}
     if refusals:
         made["refusal"] = "".join(refusals)
     if thoughts:
