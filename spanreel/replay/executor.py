@@ -258,13 +258,21 @@ class Executor:
     # gates
 
     def approval(self, request: ApprovalRequest) -> Decision | None:
-        """What was decided about this gate; None: nobody has."""
+        """What was decided about this gate; None: nobody has.
+
+        Raises:
+            DecisionNeeded: it was decided about another question.
+        """
         with self._lock:
             self._note_run()
             place = self._gates.get(request.id, 0)
             decided = self._decisions.get(request.id, ())
             if place < len(decided):
                 self._gates[request.id] = place + 1
+                other = resuming.other_question(request, decided[place])
+                if other is not None and not self.policy.allow_drift:
+                    self.books.latch(other)
+                    raise other
                 return decided[place]
             self.books.pending.append(request.id)
             return None

@@ -465,3 +465,21 @@ def test_an_effect_in_doubt_pauses_the_run_until_somebody_says(agent: bool):
     assert "step 1 (tool pay, irreversible) began and did not come to its end" in str(outcome.verdict.stopped)
     assert resume(in_doubt="result", in_doubt_result={"paid": "by hand"}).stdout == "{'paid': 'by hand'}\n"
     assert (load("last").status, ledger()) == ("completed", ["pay W1"])
+
+
+def test_a_decision_holds_for_what_was_asked_and_nothing_else():
+    """The gate asks for more than somebody approved: it stays shut. Ids and times that are made anew do not matter."""
+    gate = 'spanreel.await_approval("refund", "Refund?", {"order": order})'
+    code = GATED.replace(
+        gate, 'spanreel.await_approval("refund", f"{uuid.uuid4()}", {"sum": open("sum").read()})'
+    )
+    Path("sum").write_text("5")
+    decide(None, run("import uuid\n" + code), approved=True)
+    Path("sum").write_text("500")
+    outcome = resume()
+    assert outcome.verdict is not None
+    assert (outcome.exit_code, ledger()) == (3, ["pay W1"])
+    assert "approval refund was decided about another question" in str(outcome.verdict.stopped)
+    Path("sum").write_text("5")
+    assert resume().exit_code == 0
+    assert ledger() == ["pay W1", "pay back to W1"]
