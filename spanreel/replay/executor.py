@@ -148,6 +148,7 @@ class Executor:
             source_run_id=effect.run_id,
             source_span_id=answer.span_id,
             tier=hit.tier,
+            score=hit.score,
             at_cut=self._at_cut(effect, answer),
         )
 
@@ -383,7 +384,7 @@ class Executor:
         def more_than_recorded() -> None:
             with self._lock:
                 report = divergence.about(
-                    effect, "cut", self.recording.run_id, code_line(), self.books.run_id
+                    effect, "cut", self.recording.run_id, code_line(), self.books.run_id, self.recording
                 )
                 raise self.books.diverged(report)
 

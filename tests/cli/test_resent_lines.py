@@ -10,10 +10,9 @@ from rich.console import Console, RenderableType
 from spanreel.cli.render import grade as grades
 from spanreel.cli.render.resent import lines, sample_lines
 from spanreel.replay.grade import CallGrade, Grade, Missing
-from spanreel.replay.resent import AnswerFacts, AskedTool, NotSent, Resent, ResentCall, ToolChange
+from spanreel.replay.resent import AnswerFacts, AskedTool, NotSent, Resent, ResentCall, Spent, ToolChange
 from spanreel.replay.samples import Sample, Sampled
 from spanreel.replay.spread import Said, spread
-from spanreel.replay.resent import Spent
 
 
 def printed(found: object, width: int) -> str:
