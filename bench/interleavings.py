@@ -37,7 +37,7 @@ import anthropic
 import httpx
 import openai
 from nonce_server import NonceServer
-from shapes import Op, Shape, conversation
+from shapes import Op, Pauses, Shape, conversation
 
 import spanreel
 from spanreel.exceptions import Signal
@@ -51,21 +51,6 @@ LOST = "?"  # what a caller goes on with when its call diverged
 
 class EnoughError(Exception):
     """A caller gives up in the middle of a stream."""
-
-
-class Pauses:
-    """Random pauses, by caller, so that an interleaving is another one each time."""
-
-    def __init__(self, seed: str) -> None:
-        self._rng = random.Random(seed)
-
-    def sync(self) -> None:
-        pause = self._rng.choice((0, 0, 0, 0.0002, 0.001))
-        time.sleep(pause)
-
-    async def async_(self) -> None:
-        for _ in range(self._rng.choice((0, 0, 1, 2, 5, 9))):
-            await asyncio.sleep(0)
 
 
 def parts(sdk: str, event: Any) -> str:

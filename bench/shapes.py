@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,3 +93,18 @@ def conversation(ops: tuple[Op, ...], clock: bool) -> Generator[tuple[Op, Any], 
             said = yield op, op.text
         got.append(said)
     return got
+
+
+class Pauses:
+    """Random pauses, by caller, so that an interleaving is another one each time."""
+
+    def __init__(self, seed: str) -> None:
+        self._rng = random.Random(seed)
+
+    def sync(self) -> None:
+        pause = self._rng.choice((0, 0, 0, 0.0002, 0.001))
+        time.sleep(pause)
+
+    async def async_(self) -> None:
+        for _ in range(self._rng.choice((0, 0, 1, 2, 5, 9))):
+            await asyncio.sleep(0)
