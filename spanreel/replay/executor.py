@@ -186,7 +186,8 @@ class Executor:
             self._forked = True
             return "stub"
         if policy.resume:
-            return self._resumed_tool(request, found)
+            source = self._resumed_tool(request, found)
+            return source if source != "live" or harmless or policy.authority == "own" else "deny"
         if policy.at is not None:
             if self._before(found):
                 return self._recorded_or(request, found)
@@ -259,22 +260,22 @@ class Executor:
     # gates
 
     def approval(self, request: ApprovalRequest) -> Decision | None:
-        """What was decided about this gate; None: nobody has.
+        """What was decided about this gate; None: nobody has, so that a fork waits at it as a run of its own.
 
         Raises:
-            DecisionNeeded: it was decided about another question.
+            DecisionNeeded: in a resumed run, it was decided about another question.
         """
         with self._lock:
             self._note_run()
             place = self._gates.get(request.id, 0)
-            decided = self._decisions.get(request.id, ())
-            if place < len(decided):
-                self._gates[request.id] = place + 1
-                other = resuming.other_question(request, decided[place])
-                if other is not None and not self.policy.allow_drift:
-                    self.books.latch(other)
-                    raise other
-                return decided[place]
+            decided = self._decisions.get(request.id, ())[place : place + 1]
+            self._gates[request.id] = place + 1
+            other = resuming.other_question(request, decided[0]) if decided else None
+            if decided and (other is None or self.policy.allow_drift):
+                return decided[0]
+            if other is not None and self.policy.resume:
+                self.books.latch(other)
+                raise other
             self.books.pending.append(request.id)
             return None
 

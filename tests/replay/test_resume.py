@@ -74,7 +74,9 @@ def run(code: str, *arguments: str, exits: int = 3) -> str:
 def resume(name: str = "last", **options: object) -> Outcome:
     """Go on with it; there must be a verdict."""
     given = {
-        key: options.pop(key) for key in ("in_doubt", "in_doubt_result", "allow_drift") if key in options
+        key: options.pop(key)
+        for key in ("in_doubt", "in_doubt_result", "allow_drift", "allow_tools")
+        if key in options
     }
     policy = Policy(resume=True, match="scrubbed", **given)  # type: ignore[arg-type]
     outcome = resume_run(None, name, policy=policy, echo="capture", **options)  # type: ignore[arg-type]
@@ -482,4 +484,20 @@ def test_a_decision_holds_for_what_was_asked_and_nothing_else():
     assert "approval refund was decided about another question" in str(outcome.verdict.stopped)
     Path("sum").write_text("5")
     assert resume().exit_code == 0
+    assert ledger() == ["pay W1", "pay back to W1"]
+
+
+def test_a_resumed_fork_runs_no_tool_that_nobody_named():
+    """The fork had no leave to pay, so neither has what goes on with it."""
+    source = run(GATED)
+    fork = replay_run(None, source, policy=Policy(at=2), echo="capture", timeout=60)
+    assert fork.verdict is not None
+    assert fork.verdict.status == "paused"
+    other = load("last").run_id
+    decide(None, other, approved=True)
+    outcome = resume(other)
+    assert outcome.verdict is not None
+    assert (outcome.exit_code, outcome.verdict.effects.denied) == (1, 1)
+    assert ledger() == ["pay W1"]
+    assert resume(other, allow_tools=frozenset({"pay"})).exit_code == 0
     assert ledger() == ["pay W1", "pay back to W1"]
