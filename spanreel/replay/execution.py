@@ -17,7 +17,7 @@ from spanreel.exceptions import ApprovalPending, DecisionNeeded, Divergence, Sig
 from spanreel.instrument import activate, invocation, process, recorder, responder, runs
 from spanreel.instrument.tracing import RUN_KEY
 from spanreel.location import announced_collector, resolve_store
-from spanreel.replay import scope
+from spanreel.replay import reaching, scope
 from spanreel.replay.backoff import no_backoff
 from spanreel.replay.executor import Executor
 from spanreel.replay.network import denied_network
@@ -121,7 +121,7 @@ class Execution:
         self.recording = recording
         self.policy = policy or Policy()
         self.result: Any = None
-        _check_step(recording, self.policy.at)
+        reaching.check(recording, self.policy)
         self._store = resolve_store(store)
         self._own_run = own_run
         self._executor = Executor(recording, self.policy, _redact, decisions=decisions, segment=segment)
@@ -244,16 +244,6 @@ class Execution:
             name, status = ("decision needed", "paused") if in_doubt else ("divergence", "diverged")
             said = {f"{names.OUTCOME}status": status}
             recording.end(recording.start(name, names.KIND_INTERNAL, said, context=context, outward=False))
-
-
-def _check_step(recording: Recording, at: int | None) -> None:
-    own = [effect.number for effect in recording.effects if effect.run_id == recording.run_id]
-    last = max(own, default=0)
-    if at is not None and not 1 <= at <= last + 1:
-        raise SpanreelError(
-            f"run {recording.run_id} has no step {at}: its steps are 1 to {last}",
-            f"spanreel show {recording.run_id}",
-        )
 
 
 def _recording(
