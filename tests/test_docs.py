@@ -26,7 +26,7 @@ def spanreel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "spanreel", *words],
         cwd=folder,
-        env=environment(folder, COLUMNS="80"),
+        env=environment(folder, COLUMNS="80", PYTEST_ADDOPTS="-p no:asyncio"),
         capture_output=True,
         text=True,
         timeout=60,

@@ -56,6 +56,7 @@ class ModelAnswer:
     source_run_id: str | None = None
     source_span_id: str | None = None
     tier: str = "exact"
+    score: float | None = None
     at_cut: Callable[[], None] | None = None
 
 

@@ -150,6 +150,7 @@ class Executor:
             source_run_id=effect.run_id,
             source_span_id=answer.span_id,
             tier=hit.tier,
+            score=hit.score,
             at_cut=self._at_cut(effect, answer),
         )
 
@@ -189,7 +190,8 @@ class Executor:
             self._forked = True
             return "stub"
         if policy.resume:
-            return self._resumed_tool(request, found)
+            source = self._resumed_tool(request, found)
+            return source if source != "live" or harmless or policy.authority == "own" else "deny"
         if policy.at is not None:
             if self._before(found):
                 entered = isinstance(found, Hit) and found.effect.span_id in self._around
@@ -263,14 +265,22 @@ class Executor:
     # gates
 
     def approval(self, request: ApprovalRequest) -> Decision | None:
-        """What was decided about this gate; None: nobody has."""
+        """What was decided about this gate; None: nobody has, so that a fork waits at it as a run of its own.
+
+        Raises:
+            DecisionNeeded: in a resumed run, it was decided about another question.
+        """
         with self._lock:
             self._note_run()
             place = self._gates.get(request.id, 0)
-            decided = self._decisions.get(request.id, ())
-            if place < len(decided):
-                self._gates[request.id] = place + 1
-                return decided[place]
+            decided = self._decisions.get(request.id, ())[place : place + 1]
+            self._gates[request.id] = place + 1
+            other = resuming.other_question(request, decided[0]) if decided else None
+            if decided and (other is None or self.policy.allow_drift):
+                return decided[0]
+            if other is not None and self.policy.resume:
+                self.books.latch(other)
+                raise other
             self.books.pending.append(request.id)
             return None
 
@@ -381,7 +391,7 @@ class Executor:
         def more_than_recorded() -> None:
             with self._lock:
                 report = divergence.about(
-                    effect, "cut", self.recording.run_id, code_line(), self.books.run_id
+                    effect, "cut", self.recording.run_id, code_line(), self.books.run_id, self.recording
                 )
                 raise self.books.diverged(report)
 

@@ -35,7 +35,7 @@ _PAYLOADS = frozenset(
     }
 )
 """Keys below which an `id` is the user's: an argument, a result, a schema."""
-_CALL_TYPES = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "custom_tool_call"})
+_CALL_TYPES = ("tool_use", "server_tool_use", "mcp_tool_use", "custom_tool_call")
 _TOOL_LISTS = frozenset({"tools", "functions", "functionDeclarations", "function_declarations"})
 _ID_TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"

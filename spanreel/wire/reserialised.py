@@ -15,11 +15,11 @@ from typing import Any, Final
 HISTORY: Final = ("messages", "input", "contents")
 """Where requests keep their messages."""
 
-_SPEAKERS = frozenset({"assistant", "model"})
-_ITEMS = frozenset({"function_call", "custom_tool_call", "reasoning"})
-_RESULTS = frozenset({"tool_result", "function_call_output", "custom_tool_call_output"})
+_SPEAKERS = ("assistant", "model")
+_ITEMS = ("function_call", "custom_tool_call", "reasoning")
+_RESULTS = ("tool_result", "function_call_output", "custom_tool_call_output")
 _RESULT_IDS = ("tool_call_id", "tool_use_id", "call_id")
-_TEXTS = frozenset({"text", "output_text"})
+_TEXTS = ("text", "output_text")
 _NUMBERING = frozenset({"index", "status"})  # a stream's, and an item's: completed, since it is history
 
 
@@ -60,7 +60,7 @@ def _spoken(message: Mapping[str, Any]) -> dict[str, Any]:
     said = _without_empty(message)
     if message.get("type") in ("message", "function_call", "custom_tool_call"):
         said.pop("id", None)
-        if said["type"] == "message":
+        if message["type"] == "message":
             del said["type"]
     if isinstance(message.get("arguments"), str):
         said["arguments"] = _arguments(message["arguments"])

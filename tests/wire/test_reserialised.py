@@ -7,6 +7,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spanreel.wire import lenient
 from spanreel.wire.identity import EXACT, STRUCTURAL, identities
@@ -166,3 +168,23 @@ def test_result_blocks_may_come_in_any_order():
         False,
         True,
     ]
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "assistant", "tool", "c", "{}", "[]", "message", "function_call", "tool_result"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["role", "type", "content", "tool_calls", "function", "arguments", "id", "call_id", "tool_call_id", "input", "text", "index"]),
+        inner, max_size=5,
+    ),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(st.lists(ODD, max_size=4), st.sampled_from(["messages", "input", "contents"]))
+def test_any_history_has_an_identity(messages, key):
+    """Values of any type in any place: never an error, and a body read twice is the same."""
+    body = json.dumps({key: messages}).encode()
+    assert identities("d", "/p", body) == identities(
+        "d", "/p", json.dumps(json.loads(body), indent=1).encode()
+    )

@@ -263,5 +263,6 @@ def _served(answer: ModelAnswer) -> dict[str, Any]:
         names.SOURCE_RUN_ID: answer.source_run_id,
         names.REPLAY_TIER: answer.tier,
         names.REPLAY_SOURCE_SPAN: answer.source_span_id,
+        names.REPLAY_SCORE: answer.score,
     }
     return {key: value for key, value in known.items() if value is not None}
