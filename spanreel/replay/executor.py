@@ -78,6 +78,8 @@ class Executor:
         self._asked = 0
         self._numbers: dict[tuple[str, bytes], int] = {}
         self._fork = _fork_index(recording, self.policy.at)
+        self._around = recording.effects[self._fork].within if self._fork < len(recording.effects) else ()
+        self._seen: set[int] = set()
         self._forked = False
         self._minted: set[str] = set()
         self._gates: dict[str, int] = {}
@@ -167,6 +169,8 @@ class Executor:
             found = self.matcher.tool(request, self.consumed)
             step = self._step(request, found)
             source = self._tool_source(request, step, found)
+            if source == "live" and isinstance(found, Hit):  # what happened inside it is asked for again
+                self.consumed.inside.difference_update(self.recording.inside(found.effect.span_id))
             if source == "recorded":
                 assert isinstance(found, Hit)
                 return self._served_tool(found)
@@ -190,7 +194,8 @@ class Executor:
             return source if source != "live" or harmless or policy.authority == "own" else "deny"
         if policy.at is not None:
             if self._before(found):
-                return self._recorded_or(request, found)
+                entered = isinstance(found, Hit) and found.effect.span_id in self._around
+                return "live" if entered and harmless else self._recorded_or(request, found)
             self._forked = True
             return "live" if harmless else "recorded" if isinstance(found, Hit) else "deny"
         if named:
@@ -294,7 +299,7 @@ class Executor:
         return [
             f"step {step} was not reached, so its override was not used"
             for step in sorted(wanted)
-            if step > self._asked
+            if step not in self._seen
         ]
 
     def _recorded_or(
@@ -326,6 +331,7 @@ class Executor:
             return 0  # of another run of the same process, which has numbers of its own
         self._asked += 1
         step = found.effect.number if isinstance(found, Hit) else self._asked
+        self._seen.add(step)
         if isinstance(request, ModelRequest):
             self._numbers[request.lane, request.body] = step
         return step
