@@ -12,6 +12,7 @@ from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any, cast
 
 from spanreel.replay.wording import common_start
+from spanreel.wire.history import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -216,12 +217,20 @@ class _Numbers:
         self._by_text: dict[str, int] = {}
         self._by_identity: dict[int, int] = {}
         self._held: list[Message] = []
+        self._lists: dict[int, tuple[list[Message], list[int]]] = {}
 
     def of(self, messages: list[Message]) -> list[int]:
-        known = list(map(self._by_identity.get, map(id, messages)))
-        start = known.index(None) if None in known else len(known)
-        fresh = (self._number(message) for message in messages[start:])
-        return [*cast("list[int]", known[:start]), *fresh]
+        base = self._lists.get(id(messages.base)) if isinstance(messages, Told) else None
+        if base is not None and isinstance(messages, Told):
+            found = base[1][: messages.kept]
+        else:
+            known = list(map(self._by_identity.get, map(id, messages)))
+            found = cast("list[int]", known[: known.index(None) if None in known else len(known)])
+        found += [self._number(message) for message in messages[len(found) :]]
+        self._lists[id(messages)] = messages, found
+        if len(self._lists) > RECENT:
+            del self._lists[next(iter(self._lists))]
+        return found
 
     def _number(self, message: Message) -> int:
         number = self._by_identity.get(id(message))

@@ -11,6 +11,7 @@ from spanreel.wire.conventions import vocabulary
 from spanreel.wire.conventions.history import History, as_bytes
 from spanreel.wire.conventions.values import count, parsed_fully, text
 from spanreel.wire.dialect import Call, Dialect, Reply
+from spanreel.wire.pieces import held
 from spanreel.wire.records import Content
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def content(span: Span, history: History) -> Content | None:
     """The content of an exchange from its bodies; None where the span has none."""
     name = text(span.attributes.get(names.WIRE_DIALECT))
     dialect = recognise.by_name(name) if name else None
-    body = span.attributes.get(names.HTTP_REQUEST_BODY)
+    body = held(span.attributes, names.HTTP_REQUEST_BODY)
     answer = span.attributes.get(names.HTTP_RESPONSE_BODY)
     if dialect is None or (body is None and answer is None):
         return None
