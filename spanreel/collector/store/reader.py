@@ -282,9 +282,10 @@ class Reader:
             status=status,
             status_message=message or "",
             attributes=_restored(restorer.attributes_of(members), restorer),
-            events=tuple(Event(name, at, dict(pairs), dropped) for name, at, pairs, dropped in restorer.value(events or "[]")),
+            events=tuple(Event(name, at, dict(pairs), dropped)
+                         for name, at, pairs, dropped in restorer.value(events)) if events else (),
             links=tuple(Link(trace, span, state, dict(pairs), dropped, flags)
-                        for trace, span, state, pairs, dropped, flags in restorer.value(links or "[]")),
+                        for trace, span, state, pairs, dropped, flags in restorer.value(links)) if links else (),
             resource=self._resource(resource, restorer),
             scope=self._scope(scope, restorer),
             trace_state=rare.get("ts", ""),

@@ -59,7 +59,7 @@ class Restorer:
     def noted(self, text: str) -> dict[str, Any]:
         """As `members`, but large values are references: `fetch` reads them all at once, `restored` gives them."""
         before = len(self._noted)
-        found = cast("dict[str, Any]", self._noting.decode(text))
+        found = cast("dict[str, Any]", self._noting.raw_decode(text)[0])  # we wrote it: nothing is around it
         inside = len(self._noted) - before
         if inside and inside != sum(type(value) is Reference for value in found.values()):
             del self._noted[before:]  # some are within other values

@@ -48,7 +48,8 @@ def content(span: Span, record: Record | None = None, history: History | None = 
         span: the span, with its request body whole (bases rebuilt).
         record: what `read` made of it, if that is at hand.
         history: what was read of other spans of the run; with it, a repeated history costs only what is new in it.
-            The contents then share messages, which must not be changed.
+            The contents then share messages, which must not be changed. Of our own exchanges, whole requests and
+            answers are left out where it does not want them.
     """
     history = history or History()
     who = record.emitter if record else emitter(span.scope.name, span.attributes)

@@ -18,9 +18,14 @@ _UNREADABLE: Final = (ValueError, IndexError, RecursionError)
 
 
 class History:
-    """Reads attributes and request bodies that repeat each other. Each value is as if it had been read alone."""
+    """Reads attributes and request bodies that repeat each other. Each value is as if it had been read alone.
 
-    def __init__(self) -> None:
+    Args:
+        raw: whether whole requests and answers (`Content.raw_request`, `raw_response`) are wanted too.
+    """
+
+    def __init__(self, *, raw: bool = True) -> None:
+        self.raw = raw
         self._attributes = Arrays(_shallow)
         self._bodies = Arrays(_encodable)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
@@ -65,18 +66,13 @@ def content(span: Span, history: History) -> Content | None:
     request = history.body(body)
     call = dialect.read(lenient.mapping(request), _reply(span.attributes))
     told = call.content
-    return Content(
-        told.system,
-        told.input,
-        told.output,
-        told.tools,
-        told.parameters,
-        told.arguments,
-        told.result,
-        request if told.raw_request is None else told.raw_request,
-        parsed_fully(_text(answer))
-        if told.raw_response is None and answer is not None
-        else told.raw_response,
+    if not history.raw:
+        return told
+    answered = told.raw_response
+    return replace(
+        told,
+        raw_request=request if told.raw_request is None else told.raw_request,
+        raw_response=parsed_fully(_text(answer)) if answered is None and answer is not None else answered,
     )
 
 
