@@ -16,15 +16,16 @@ from typing import Any, Final
 
 from spanreel.collector.store import grouped
 from spanreel.collector.store.keys import Keys
-from spanreel.collector.store.restorer import Restorer
+from spanreel.collector.store.restorer import Reference, Restorer
 from spanreel.collector.store.rows import RECORD_QUERY, record_of
 from spanreel.collector.store.schema import connect_for_writing
 from spanreel.exceptions import StoreError, UnknownRun
 from spanreel.wire.grouping import Run
 from spanreel.wire.naming import named
+from spanreel.wire.pieces import Pieced, Pieces
 from spanreel.wire.records import Record
 from spanreel.wire.segments import joined, origin
-from spanreel.wire.spans import Event, Link, Resource, Scope, Span
+from spanreel.wire.spans import Attributes, Event, Link, Resource, Scope, Span
 
 _SPAN_QUERY: Final = (
     "SELECT lower(hex(span.span_id)), lower(hex(span.parent_span_id)), shape.name, shape.span_kind, span.start_ns, span.end_ns,"
@@ -32,6 +33,7 @@ _SPAN_QUERY: Final = (
     " shape.resource, shape.scope FROM span JOIN shape ON shape.id = span.shape JOIN trace ON trace.id = span.trace"
     " WHERE trace.trace_id = ? ORDER BY span.start_ns, span.span_id"
 )
+_OWN: Final = 11  # where in such a row the attributes are that differ from the shape's
 
 _PROCESS_QUERY: Final = (
     "SELECT DISTINCT lower(hex(trace.trace_id)) FROM resource JOIN shape ON shape.resource = resource.id"
@@ -120,10 +122,13 @@ class Reader:
             raw = bytes.fromhex(trace_id) if re.fullmatch("[0-9a-f]{32}", trace_id) else b""
             restorer = Restorer(self._connection)
             self._keys.load()
+            rows = self._connection.execute(_SPAN_QUERY, (raw,)).fetchall()
+            own = [self._keys.spelled(restorer.noted(row[_OWN])) if row[_OWN] else {} for row in rows]
+            restorer.fetch()
             shapes: dict[int, dict[str, Any]] = {}
             found = [
-                self._span(trace_id, row, restorer, shapes)
-                for row in self._connection.execute(_SPAN_QUERY, (raw,)).fetchall()
+                self._span(trace_id, row, members, restorer, shapes)
+                for row, members in zip(rows, own, strict=True)
             ]
         if not found:
             raise UnknownRun(f"there is no trace {trace_id}", "spanreel runs")
@@ -235,7 +240,12 @@ class Reader:
         return stale
 
     def _span(
-        self, trace_id: str, row: tuple[Any, ...], restorer: Restorer, shapes: dict[int, dict[str, Any]]
+        self,
+        trace_id: str,
+        row: tuple[Any, ...],
+        own: dict[str, Any],
+        restorer: Restorer,
+        shapes: dict[int, dict[str, Any]],
     ) -> Span:
         (
             span_id,
@@ -249,7 +259,7 @@ class Reader:
             rest,
             shape,
             common,
-            own,
+            _,
             events,
             links,
             resource,
@@ -258,9 +268,7 @@ class Reader:
         rare: dict[str, Any] = json.loads(rest) if rest else {}
         if shape not in shapes:
             shapes[shape] = restorer.members(common)
-        members = dict(shapes[shape])
-        if own:
-            members.update(self._keys.spelled(restorer.members(own)))
+        members = shapes[shape] | own
         for key in rare.get("missing", ()):
             del members[key]
         return Span(
@@ -273,10 +281,11 @@ class Reader:
             end_ns=end,
             status=status,
             status_message=message or "",
-            attributes=restorer.attributes_of(members),
-            events=tuple(Event(name, at, dict(pairs), dropped) for name, at, pairs, dropped in restorer.value(events or "[]")),
+            attributes=_restored(restorer.attributes_of(members), restorer),
+            events=tuple(Event(name, at, dict(pairs), dropped)
+                         for name, at, pairs, dropped in restorer.value(events)) if events else (),
             links=tuple(Link(trace, span, state, dict(pairs), dropped, flags)
-                        for trace, span, state, pairs, dropped, flags in restorer.value(links or "[]")),
+                        for trace, span, state, pairs, dropped, flags in restorer.value(links)) if links else (),
             resource=self._resource(resource, restorer),
             scope=self._scope(scope, restorer),
             trace_state=rare.get("ts", ""),
@@ -301,6 +310,16 @@ class Reader:
                 name, version, restorer.attributes_of(restorer.members(attributes)), url
             )
         return self._scopes[number]
+
+
+def _restored(found: dict[str, Any], restorer: Restorer) -> Attributes:
+    """The attributes, with what their references stand for."""
+    pieced = False
+    for name, value in found.items():
+        if type(value) is Reference:
+            whole = found[name] = restorer.restored(value)
+            pieced = pieced or type(whole) is Pieces
+    return Pieced(found) if pieced else found
 
 
 @contextlib.contextmanager

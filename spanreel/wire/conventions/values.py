@@ -161,7 +161,7 @@ def _literal(value: str) -> Any:
 
 def _shallow(value: Any) -> Any:
     """The value itself, unless it nests so deep that walking it could fail."""
-    return plain(value) if nests(value, DEPTH) else value
+    return plain(value) if isinstance(value, dict | list) and nests(value, DEPTH) else value
 
 
 def nests(value: Any, levels: int) -> bool:
