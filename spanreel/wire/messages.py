@@ -36,6 +36,8 @@ ROLES: Final[dict[str, str]] = {
 
 def extended(part: Part, block: Mapping[str, Any], used: Collection[str]) -> Part:
     """The part with those properties of the provider's block that it does not yet say."""
+    if isinstance(used, (set, frozenset)) and block.keys() <= used:
+        return part
     for key, value in block.items():
         if key not in used and key not in part and value is not None:
             part[key] = value
