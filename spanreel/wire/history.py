@@ -35,7 +35,8 @@ class Told(list[Message]):
     __slots__ = ("_after", "base", "kept")
 
     def __init__(self, messages: list[Message] | None = None, base: Told | None = None) -> None:
-        super().__init__(messages or ())
+        if messages:
+            super().__init__(messages)
         self.base = base
         self.kept = len(self) if base is not None else 0
         self._after: tuple[int, Told] | None = None
@@ -106,7 +107,8 @@ def _kept(known: _Known, shared: int) -> tuple[Told, list[int]]:
     count = len(known.ends)
     while count and (known.ends[count - 1] > shared or known.messages[count - 1]["role"] == "assistant"):
         count -= 1
-    return Told(known.messages[:count], known.messages), known.ends[:count]
+    whole = count == len(known.ends)
+    return Told(known.messages if whole else known.messages[:count], known.messages), known.ends[:count]
 
 
 @dataclass(slots=True)
@@ -231,7 +233,11 @@ class Arrays:
                 best, shared = known, count
                 if count == len(known.texts):
                     break
-        elements = Grown(best.elements[:shared], best.elements.told) if best else Grown([], {})
+        if best is None:
+            elements = Grown([], {})
+        else:
+            whole = shared == len(best.texts)
+            elements = Grown(best.elements if whole else best.elements[:shared], best.elements.told)
         for text in texts[shared:]:
             value, stop = _decode(text)
             if stop != len(text):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _OPENING = frozenset({b"{", b"["})
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 _COUNT_LIMIT = 2**53
 _MERGE_DEPTH = 8
 
@@ -25,7 +25,9 @@ def parse(data: bytes | str) -> Any:
     raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
     try:
         if raw[:1] in _OPENING and raw[1:2] != b"\0":  # nothing but UTF-8 begins so
-            return encodable(raw, _decode(raw.decode("utf-8", "surrogatepass")))
+            text = raw.decode("utf-8", "surrogatepass")
+            value, stop = _decode(text)
+            return encodable(raw, value if stop == len(text) else json.loads(text))
         return encodable(raw, json.loads(raw))
     except (ValueError, RecursionError):
         return None

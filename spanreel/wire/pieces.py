@@ -30,22 +30,23 @@ class Pieces:
     Attributes:
         frame: the text without the elements of those lists.
         fills: in order of offset; their elements must not be changed.
+        joined: the whole text, once somebody has asked for it.
     """
 
     frame: str
     fills: tuple[Fill, ...]
-    _text: str | None = field(default=None, compare=False)
+    joined: str | None = field(default=None, compare=False)
 
     def text(self) -> str:
         """The whole text; put together when it is first asked for."""
-        if self._text is None:
+        if self.joined is None:
             parts: list[str] = []
             position = 0
             for fill in self.fills:
                 parts += (self.frame[position : fill.offset], fill.separator.join(fill.elements))
                 position = fill.offset
-            self._text = "".join((*parts, self.frame[position:]))
-        return self._text
+            self.joined = "".join((*parts, self.frame[position:]))
+        return self.joined
 
 
 Held: TypeAlias = "Value | Pieces"

@@ -138,8 +138,10 @@ def blocks(value: Any) -> list[Part]:
 
 
 def split_system(found: list[Message]) -> tuple[list[Part] | None, list[Message]]:
-    """Leading system messages as system instructions, and what follows them."""
+    """Leading system messages as system instructions, and what follows them: the list itself where there are none."""
     at = next((at for at, one in enumerate(found) if one["role"] != "system"), len(found))
+    if not at:
+        return None, found
     return ([part for one in found[:at] for part in one["parts"]] or None), found.after(at) if isinstance(
         found, Told
     ) else found[at:]

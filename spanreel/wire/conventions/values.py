@@ -16,6 +16,7 @@ from typing import Any
 _REPR_STARTS = ("{'", "['", "[{'", "('")
 _REPR_LIMIT = 200_000
 DEPTH = 64
+_decode = json.JSONDecoder().raw_decode
 _CLOSING = {"{": "}", "[": "]"}
 _ATTEMPTS = 8
 
@@ -93,6 +94,11 @@ def parsed_fully(value: object) -> Any:
     """Like `parsed`, but numbers and words of JSON count too: for values known to be encoded."""
     if isinstance(value, str):
         try:
+            found, stop = _decode(value)
+            return _shallow(found if stop == len(value) else json.loads(value))
+        except (ValueError, RecursionError):
+            pass
+        try:  # with space around it
             return _shallow(json.loads(value))
         except (ValueError, RecursionError):
             return value
