@@ -35,6 +35,7 @@ _DROPPED: Final = frozenset(
         names.REPLAY_TIER,
         names.REPLAY_SOURCE_SPAN,
         names.REPLAY_OVERRIDES,
+        names.EXCEPTION_STACKTRACE,
     }
 )
 _TIMES_OF_DAY: Final = frozenset({"date", "traceparent"})
