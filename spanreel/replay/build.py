@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from spanreel.wire.segments import Segment
     from spanreel.wire.spans import Span
 
+_NO_TOKENS = ReplayTokens.of(Usage())
 SOURCES = ("recorded", "live", "stub", "deny")
 
 Price = Callable[[Record], "str | None"]
@@ -72,7 +73,7 @@ class _Draft:
 class _Builder:
     def __init__(self, run: Run, spans: Sequence[Span], price: Price | None) -> None:
         self.run, self.price = run, price
-        self.history = History()
+        self.history = History(raw=False)
         self.spans = {span.span_id: span for span in spans if span.trace_id == run.trace_id}
         self.records = {record.span_id: record for record in run.records}
         self.step_of = {
@@ -176,7 +177,9 @@ class _Builder:
     def _step(self, draft: _Draft) -> ReplayStep:
         step, record, content, addition = draft.step, draft.step.record, draft.content, draft.addition
         base = self.models[addition.base] if addition and addition.base is not None else None
-        started = milliseconds(self.run.started_ns, record.start_ns)
+        failure = _failure(record)
+        started_at = timestamp(record.start_ns)
+        duration = milliseconds(record.start_ns, record.end_ns)
         return ReplayStep.made(
             number=step.number,
             kind=record.kind,
@@ -185,10 +188,10 @@ class _Builder:
             parent_span_id=record.parent_span_id,
             parent_step=draft.parent_step,
             agents=draft.agents,
-            started_at=timestamp(record.start_ns),
+            started_at=started_at,
             ended_at=timestamp(record.end_ns),
-            offset=started,
-            duration=milliseconds(record.start_ns, record.end_ns),
+            offset=milliseconds(self.run.started_ns, record.start_ns),
+            duration=duration,
             model=record.model or record.response_model,
             response_model=record.response_model,
             provider=record.provider,
@@ -199,38 +202,15 @@ class _Builder:
             output_messages=content.output,
             tools=_changed(content.tools, base.content.tools if base else None),
             parameters=content.parameters,
-            tool=self._tool(draft) if record.kind == "tool" else None,
-            tokens=ReplayTokens.of(record.usage),
+            tool=_tool(draft, started_at, duration, failure) if record.kind == "tool" else None,
+            tokens=ReplayTokens.of(record.usage) if record.usage else _NO_TOKENS,
             cost=self._cost(record),
-            status="open" if record.open else "error" if _failure(record) else "ok",
-            error=_failure(record),
+            status="open" if record.open else "error" if failure else "ok",
+            error=failure,
             attempts=max(1, len(step.attempts)),
             finish_reasons=list(record.finish_reasons),
             source=_source(record),
             span_ids=list(dict.fromkeys((*step.members, *step.attempts))),
-        )
-
-    def _tool(self, draft: _Draft) -> ToolCallRecord:
-        """The tool call of a step; what its span does not say is taken from the model's messages."""
-        record, content = draft.step.record, draft.content
-        request = draft.tap.request if draft.tap else None
-        arguments = conversation.decoded(content.arguments)
-        if request and isinstance(request.arguments, dict) and not isinstance(arguments, dict):
-            arguments = request.arguments
-        return ToolCallRecord.made(
-            tool_name=record.tool_name or record.name,
-            tool_args=arguments,
-            result=request.response
-            if content.result is None and request and request.answered
-            else content.result,
-            error=_failure(record),
-            duration_ms=milliseconds(record.start_ns, record.end_ns),
-            tool_call_id=record.tool_call_id or (request.call_id if request else None),
-            span_id=record.span_id,
-            step=draft.step.number,
-            started_at=timestamp(record.start_ns),
-            safety=record.safety,
-            source=_source(record),
         )
 
     def _cost(self, record: Record) -> str | None:
@@ -316,6 +296,32 @@ class _Builder:
         if unknown and any(step.cost is not None for step in costed):
             found.append(f"cost leaves out calls to {', '.join(unknown)}: no price is known")
         return found
+
+
+def _tool(
+    draft: _Draft, started_at: str | None, duration: float | None, failure: str | None
+) -> ToolCallRecord:
+    """The tool call of a step; what its span does not say is taken from the model's messages."""
+    record, content = draft.step.record, draft.content
+    request = draft.tap.request if draft.tap else None
+    arguments = conversation.decoded(content.arguments)
+    if request and isinstance(request.arguments, dict) and not isinstance(arguments, dict):
+        arguments = request.arguments
+    return ToolCallRecord.made(
+        tool_name=record.tool_name or record.name,
+        tool_args=arguments,
+        result=request.response
+        if content.result is None and request and request.answered
+        else content.result,
+        error=failure,
+        duration_ms=duration,
+        tool_call_id=record.tool_call_id or (request.call_id if request else None),
+        span_id=record.span_id,
+        step=draft.step.number,
+        started_at=started_at,
+        safety=record.safety,
+        source=_source(record),
+    )
 
 
 def _approval(gate: Gate) -> ReplayApproval:

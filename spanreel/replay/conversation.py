@@ -12,6 +12,7 @@ from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any, cast
 
 from spanreel.replay.wording import common_start
+from spanreel.wire.history import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,22 +39,24 @@ class Addition:
 
 def additions(contents: Sequence[Content]) -> Iterator[Addition]:
     """Each request as what it adds to the recent request that it continues best."""
-    recent: deque[tuple[int, list[int]]] = deque(maxlen=RECENT)
+    recent: deque[tuple[int, list[Message]]] = deque(maxlen=RECENT)
     numbers = _Numbers()
     for position, content in enumerate(contents):
-        if content.input is None:
+        told = content.input
+        if told is None:
             yield Addition(None, 0, None)
             continue
-        keys = numbers.of(content.input)
         base, shared = None, 0
         for candidate, earlier in reversed(recent):
-            if earlier[shared : shared + 1] != keys[shared : shared + 1]:
-                continue  # it has no more in common than the best so far
-            length = common_start(earlier, keys)
+            if len(earlier) <= shared or len(told) <= shared:
+                continue  # it cannot have more in common than the best so far
+            if not numbers.same(earlier[shared], told[shared]):
+                continue
+            length = numbers.alike(earlier, told)
             if length > shared:
                 base, shared = candidate, length
-        recent.append((position, keys))
-        yield Addition(base, shared, content.input[shared:])
+        recent.append((position, told))
+        yield Addition(base, shared, told[shared:])
 
 
 def parts(messages: Iterable[Message] | None, kind: str) -> Iterator[Part]:
@@ -217,7 +220,22 @@ class _Numbers:
         self._by_identity: dict[int, int] = {}
         self._held: list[Message] = []
 
-    def of(self, messages: list[Message]) -> list[int]:
+    def same(self, one: Message, other: Message) -> bool:
+        """Whether the messages say the same."""
+        if one is other:
+            return True
+        return one.get("role") == other.get("role") and self._number(one) == self._number(other)
+
+    def alike(self, earlier: list[Message], messages: list[Message]) -> int:
+        """How many messages the two lists begin with alike."""
+        if not isinstance(messages, Told) or messages.base is not earlier:
+            return common_start(self._of(earlier), self._of(messages))
+        shared, most = messages.kept, min(len(earlier), len(messages))
+        while shared < most and self.same(earlier[shared], messages[shared]):
+            shared += 1
+        return shared
+
+    def _of(self, messages: list[Message]) -> list[int]:
         known = list(map(self._by_identity.get, map(id, messages)))
         start = known.index(None) if None in known else len(known)
         fresh = (self._number(message) for message in messages[start:])

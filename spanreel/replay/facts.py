@@ -99,5 +99,5 @@ def _note(event: Event, span_id: str) -> Note:
 
 
 def _under(span: Span, prefix: str) -> dict[str, Any]:
-    found = {name: value for name, value in span.attributes.items() if name.startswith(prefix)}
-    return {name.removeprefix(prefix): conversation.decoded(value) for name, value in sorted(found.items())}
+    found = sorted(name for name in span.attributes if name.startswith(prefix))
+    return {name.removeprefix(prefix): conversation.decoded(span.attributes[name]) for name in found}

@@ -8,7 +8,6 @@ dollars as decimal strings, messages GenAI messages (`role`, `parts`). None mean
 from __future__ import annotations
 
 import json
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
@@ -29,6 +28,10 @@ Source: TypeAlias = Literal["recorded", "live", "stub", "deny", "wire"]
 GradeWord: TypeAlias = Literal["exact", "semantic", "view-only"]
 
 
+_new = object.__new__
+_set = object.__setattr__
+
+
 class PathLike(Protocol):
     """A path; `os` stays outside of quiet modules."""
 
@@ -45,11 +48,11 @@ class Frozen(BaseModel):
         """The value of fields that are known to be right, as `model_construct` makes it, at a fraction of its cost."""
         if values.keys() != cls.__pydantic_fields__.keys() or cls.__private_attributes__:
             return cls.model_construct(**values)
-        found = cls.__new__(cls)
-        object.__setattr__(found, "__dict__", values)
-        object.__setattr__(found, "__pydantic_fields_set__", set(values))
-        object.__setattr__(found, "__pydantic_extra__", None)
-        object.__setattr__(found, "__pydantic_private__", None)
+        found = _new(cls)
+        _set(found, "__dict__", values)
+        _set(found, "__pydantic_fields_set__", set(values))
+        _set(found, "__pydantic_extra__", None)
+        _set(found, "__pydantic_private__", None)
         return found
 
     def to_json(self, indent: int | None = None) -> str:
@@ -82,7 +85,7 @@ class ReplayTokens(Frozen):
     def of(cls, usage: Usage) -> ReplayTokens:
         """The counts of a call, or of many added up."""
         known = [count for count in (usage.input, usage.output) if count is not None]
-        return cls(
+        return cls.made(
             input_tokens=usage.input,
             output_tokens=usage.output,
             total_tokens=sum(known) if known else None,
@@ -337,9 +340,10 @@ class Replay(Again, Frozen):
     def input_of(self, number: int) -> list[Message]:
         """The whole message list that the request of this step carried, system instructions left out."""
         step = self.step(number)
-        tails: list[list[Message]] = [step.input_messages or []]
+        found = list(step.input_messages or ())
         shared = step.input_shared
         known, told = self._latest_input  # most often the request that this one goes on from
+        tails = [found]
         while step.input_from is not None and shared:
             if step.input_from == known:
                 tails.append(told[:shared])
@@ -348,7 +352,10 @@ class Replay(Again, Frozen):
             own = step.input_messages or []
             tails.append(own[: max(0, shared - step.input_shared)])
             shared = min(shared, step.input_shared)
-        found = list(chain.from_iterable(reversed(tails)))
+        if len(tails) > 1:
+            found = tails.pop()
+            for tail in reversed(tails):
+                found += tail
         self._latest_input = (number, found)
         return found.copy()
 

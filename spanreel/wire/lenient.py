@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from spanreel.wire.framing.sse import ServerEvent
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_OPENING = frozenset({b"{", b"["})
+_decode = json.JSONDecoder().raw_decode
 _COUNT_LIMIT = 2**53
 _MERGE_DEPTH = 8
 
@@ -22,6 +24,10 @@ def parse(data: bytes | str) -> Any:
     """The JSON value, or None where there is none. Its strings can always be encoded as UTF-8."""
     raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
     try:
+        if raw[:1] in _OPENING and raw[1:2] != b"\0":  # nothing but UTF-8 begins so
+            text = raw.decode("utf-8", "surrogatepass")
+            value, stop = _decode(text)
+            return encodable(raw, value if stop == len(text) else json.loads(text))
         return encodable(raw, json.loads(raw))
     except (ValueError, RecursionError):
         return None
@@ -40,7 +46,9 @@ def encodable(raw: bytes, value: Any) -> Any:
 
 def mapping(value: object) -> dict[str, Any]:
     """The value if it is an object, else an empty one."""
-    return dict(value) if isinstance(value, Mapping) else {}
+    if type(value) is dict:  # by far most often, and quickly told
+        return value.copy()
+    return dict(value) if value is not None and isinstance(value, Mapping) else {}
 
 
 def items(value: object) -> list[Any]:
@@ -50,7 +58,9 @@ def items(value: object) -> list[Any]:
 
 def objects(value: object) -> list[dict[str, Any]]:
     """The objects in an array; anything else in it is left out."""
-    return [item for item in items(value) if isinstance(item, dict)]
+    if not isinstance(value, list | tuple):
+        return []
+    return [item for item in value if isinstance(item, dict)]
 
 
 def text(value: object) -> str | None:

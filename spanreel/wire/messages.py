@@ -36,6 +36,8 @@ ROLES: Final[dict[str, str]] = {
 
 def extended(part: Part, block: Mapping[str, Any], used: Collection[str]) -> Part:
     """The part with those properties of the provider's block that it does not yet say."""
+    if isinstance(used, (set, frozenset)) and block.keys() <= used:
+        return part
     for key, value in block.items():
         if key not in used and key not in part and value is not None:
             part[key] = value
@@ -55,13 +57,17 @@ def reasoning(content: str) -> Part:
 def tool_call(identity: Any, name: Any, arguments: Any) -> Part:
     """A tool that the model asks for; an identity that is not text is left out."""
     part: Part = {"type": "tool_call", "name": name if isinstance(name, str) else "", "arguments": arguments}
-    return {**part, "id": identity} if isinstance(identity, str) and identity else part
+    if isinstance(identity, str) and identity:
+        part["id"] = identity
+    return part
 
 
 def tool_call_response(identity: Any, response: Any) -> Part:
     """What a tool answered."""
     part: Part = {"type": "tool_call_response", "response": response}
-    return {**part, "id": identity} if isinstance(identity, str) and identity else part
+    if isinstance(identity, str) and identity:
+        part["id"] = identity
+    return part
 
 
 def generic(block: Any) -> Part:
@@ -116,7 +122,11 @@ def message(role: Any, parts: list[Part], finish_reason: str | None = None) -> M
     """A message; its role and finish reason in the convention's words."""
     name = role if isinstance(role, str) and role else "user"
     made: Message = {"role": ROLES.get(name, name), "parts": parts}
-    if parts and all(part["type"] == "tool_call_response" for part in parts):
+    if (
+        parts
+        and parts[0]["type"] == "tool_call_response"
+        and all(part["type"] == "tool_call_response" for part in parts)
+    ):
         made["role"] = "tool"
     if finish_reason:
         made["finish_reason"] = FINISH.get(finish_reason, finish_reason)

@@ -213,17 +213,19 @@ def _tool_calls(tools: Sequence[Record], ancestors: Callable[[Record], Iterable[
     calls: list[_Call] = []
     by_id: dict[str, list[_Call]] = defaultdict(list)
     by_name: dict[str | None, list[_Call]] = defaultdict(list)
+    tellers: dict[str | None, set[str]] = defaultdict(set)  # emitters of the first member of each of those
     of_span: dict[str, _Call] = {}
     for record in sorted(tools, key=lambda one: (one.start_ns, -(one.end_ns or 1 << 63), one.span_id)):
         twin = _outer_tool(record, of_span, ancestors)
         if twin is None and record.tool_call_id:
             twin = _latest(by_id[record.tool_call_id], record, _same_tool)
-        if twin is None and record.tool_name:
+        if twin is None and record.tool_name and tellers[record.tool_name] - {record.emitter}:
             twin = _latest(by_name[record.tool_name], record, _told_beside)
         if twin is None:
             twin = _Call(record, [])
             calls.append(twin)
             by_name[record.tool_name].append(twin)
+            tellers[record.tool_name].add(record.emitter)
         if record.tool_call_id and all(one.tool_call_id != record.tool_call_id for one in twin.members):
             by_id[record.tool_call_id].append(twin)
         twin.members.append(record)

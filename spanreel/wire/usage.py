@@ -19,6 +19,8 @@ class Usage:
     reasoning: int | None = None
 
     def __add__(self, other: Usage) -> Usage:
+        if not other:
+            return self
         return Usage(
             _sum(self.input, other.input),
             _sum(self.output, other.output),
@@ -28,9 +30,12 @@ class Usage:
         )
 
     def __bool__(self) -> bool:
-        return any(
-            count is not None
-            for count in (self.input, self.output, self.cache_read, self.cache_write, self.reasoning)
+        return (
+            self.input is not None
+            or self.output is not None
+            or self.cache_read is not None
+            or self.cache_write is not None
+            or self.reasoning is not None
         )
 
 

@@ -53,19 +53,19 @@ class Later(Sequence[T]):
 
 def runs_of(connection: sqlite3.Connection, trace: int) -> list[Run]:
     """The runs of a trace (its row id), grouped now; segments of a resumed run are apart."""
-    return [run for run, _ in _grouped(connection, trace)]
+    return apart(record_of(row) for row in _rows(connection, trace))
 
 
-def _grouped(connection: sqlite3.Connection, trace: int) -> list[tuple[Run, dict[str, int]]]:
-    found = connection.execute(RECORD_QUERY + " WHERE span.trace = ? ORDER BY span.id", (trace,)).fetchall()
-    ids = {str(row[2]): int(row[0]) for row in found}
-    return [(run, ids) for run in apart(record_of(row) for row in found)]
+def _rows(connection: sqlite3.Connection, trace: int) -> list[tuple[Any, ...]]:
+    return connection.execute(RECORD_QUERY + " WHERE span.trace = ? ORDER BY span.id", (trace,)).fetchall()
 
 
 def store(connection: sqlite3.Connection, trace: int) -> None:
     """Group a trace and keep its runs and steps."""
     _drop_runs(connection, trace)
-    for run, ids in _grouped(connection, trace):
+    rows = _rows(connection, trace)
+    ids: dict[str, int] = {row[2].hex(): int(row[0]) for row in rows}
+    for run in apart(record_of(row) for row in rows):
         columns = ("trace", "run_id", "alias", "agent_name", "status", "model", "session", "started_ns", "ended_ns", "steps", "spans",
                    "input_tokens", "output_tokens", "cost", "error", "summary")  # fmt: skip
         values = (

@@ -16,22 +16,26 @@ from typing import Any, Final
 
 from spanreel.collector.store import grouped
 from spanreel.collector.store.keys import Keys
-from spanreel.collector.store.restorer import Restorer
+from spanreel.collector.store.restorer import Reference, Restorer
 from spanreel.collector.store.rows import RECORD_QUERY, record_of
 from spanreel.collector.store.schema import connect_for_writing
 from spanreel.exceptions import StoreError, UnknownRun
 from spanreel.wire.grouping import Run
 from spanreel.wire.naming import named
+from spanreel.wire.pieces import Pieced, Pieces
 from spanreel.wire.records import Record
 from spanreel.wire.segments import joined, origin
-from spanreel.wire.spans import Event, Link, Resource, Scope, Span
+from spanreel.wire.spans import Attributes, Event, Link, Resource, Scope, Span
 
 _SPAN_QUERY: Final = (
-    "SELECT lower(hex(span.span_id)), lower(hex(span.parent_span_id)), shape.name, shape.span_kind, span.start_ns, span.end_ns,"
+    "SELECT span.span_id, span.parent_span_id, shape.name, shape.span_kind, span.start_ns, span.end_ns,"
     " span.status, span.status_message, span.rest, shape.id, shape.attributes, span.attributes, span.events, span.links,"
     " shape.resource, shape.scope FROM span JOIN shape ON shape.id = span.shape JOIN trace ON trace.id = span.trace"
     " WHERE trace.trace_id = ? ORDER BY span.start_ns, span.span_id"
 )
+_OWN: Final = 11  # where in such a row the attributes are that differ from the shape's
+
+_NOTHING_RARE: Final[dict[str, Any]] = {}
 
 _PROCESS_QUERY: Final = (
     "SELECT DISTINCT lower(hex(trace.trace_id)) FROM resource JOIN shape ON shape.resource = resource.id"
@@ -50,6 +54,14 @@ class Counts:
     contents: int
     file_bytes: int
     torn_bytes: int
+
+
+class _Shape:
+    """What spans of one shape share; plain: each member is an attribute."""
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        self.members = members
+        self.plain = all(name[:1] != "$" for name in members)
 
 
 class Reader:
@@ -120,10 +132,13 @@ class Reader:
             raw = bytes.fromhex(trace_id) if re.fullmatch("[0-9a-f]{32}", trace_id) else b""
             restorer = Restorer(self._connection)
             self._keys.load()
-            shapes: dict[int, dict[str, Any]] = {}
+            rows = self._connection.execute(_SPAN_QUERY, (raw,)).fetchall()
+            own = [restorer.noted(row[_OWN]) if row[_OWN] else {} for row in rows]
+            restorer.fetch()
+            shapes: dict[int, _Shape] = {}
             found = [
-                self._span(trace_id, row, restorer, shapes)
-                for row in self._connection.execute(_SPAN_QUERY, (raw,)).fetchall()
+                self._span(trace_id, row, members, restorer, shapes)
+                for row, members in zip(rows, own, strict=True)
             ]
         if not found:
             raise UnknownRun(f"there is no trace {trace_id}", "spanreel runs")
@@ -235,7 +250,12 @@ class Reader:
         return stale
 
     def _span(
-        self, trace_id: str, row: tuple[Any, ...], restorer: Restorer, shapes: dict[int, dict[str, Any]]
+        self,
+        trace_id: str,
+        row: tuple[Any, ...],
+        own: dict[str, Any],
+        restorer: Restorer,
+        shapes: dict[int, _Shape],
     ) -> Span:
         (
             span_id,
@@ -249,34 +269,31 @@ class Reader:
             rest,
             shape,
             common,
-            own,
+            _,
             events,
             links,
             resource,
             scope,
         ) = row
-        rare: dict[str, Any] = json.loads(rest) if rest else {}
-        if shape not in shapes:
-            shapes[shape] = restorer.members(common)
-        members = dict(shapes[shape])
-        if own:
-            members.update(self._keys.spelled(restorer.members(own)))
-        for key in rare.get("missing", ()):
-            del members[key]
+        rare: dict[str, Any] = json.loads(rest) if rest else _NOTHING_RARE
+        known = shapes.get(shape)
+        if known is None:
+            known = shapes[shape] = _Shape(restorer.members(common))
         return Span(
             trace_id=trace_id,
-            span_id=span_id,
-            parent_span_id=parent or None,
+            span_id=span_id.hex(),
+            parent_span_id=parent.hex() if parent else None,
             name=name,
             kind=kind,
             start_ns=start,
             end_ns=end,
             status=status,
             status_message=message or "",
-            attributes=restorer.attributes_of(members),
-            events=tuple(Event(name, at, dict(pairs), dropped) for name, at, pairs, dropped in restorer.value(events or "[]")),
+            attributes=self._attributes(known, own, rare.get("missing", ()), restorer),
+            events=tuple(Event(name, at, dict(pairs), dropped)
+                         for name, at, pairs, dropped in restorer.value(events)) if events else (),
             links=tuple(Link(trace, span, state, dict(pairs), dropped, flags)
-                        for trace, span, state, pairs, dropped, flags in restorer.value(links or "[]")),
+                        for trace, span, state, pairs, dropped, flags in restorer.value(links)) if links else (),
             resource=self._resource(resource, restorer),
             scope=self._scope(scope, restorer),
             trace_state=rare.get("ts", ""),
@@ -285,6 +302,24 @@ class Reader:
             dropped_events=rare.get("de", 0),
             dropped_links=rare.get("dl", 0),
         )  # fmt: skip
+
+    def _attributes(
+        self, shape: _Shape, own: dict[str, Any], missing: Sequence[str], restorer: Restorer
+    ) -> Attributes:
+        members = self._keys.spelled(own)
+        pieced = False
+        for name, value in members.items():
+            if type(value) is Reference:
+                members[name] = whole = restorer.restored(value)
+                pieced = pieced or type(whole) is Pieces
+        if missing or not shape.plain or any(name[:1] == "$" for name in members):
+            members = shape.members | members
+            for key in missing:
+                del members[key]
+            found = restorer.attributes_of(members)
+        else:
+            found = shape.members | members
+        return Pieced(found) if pieced else found
 
     def _resource(self, number: int, restorer: Restorer) -> Resource:
         if number not in self._resources:

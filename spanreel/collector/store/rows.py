@@ -30,12 +30,15 @@ INSERT_SPAN: Final = (
 )
 INSERT_SHAPE: Final = f"INSERT INTO shape(id, {', '.join(SHAPE_COLUMNS)}, attributes) VALUES ({', '.join('?' * (len(SHAPE_COLUMNS) + 2))})"  # noqa: S608
 RECORD_QUERY: Final = (
-    "SELECT span.id, lower(hex(trace.trace_id)), lower(hex(span.span_id)), lower(hex(span.parent_span_id)), shape.name, span.start_ns,"  # noqa: S608
+    "SELECT span.id, trace.trace_id, span.span_id, span.parent_span_id, shape.name, span.start_ns,"  # noqa: S608
     " span.end_ns, span.open, span.status, span.input_tokens, span.output_tokens, span.cache_read_tokens, span.cache_write_tokens,"
     " span.reasoning_tokens, span.cost, span.response_id, span.tool_call_id, span.error_type, span.error_message,"
     f" span.http_status, span.body_hash, span.status_message, span.rest, {', '.join('shape.' + name for name in SHAPE_RECORD)}"
     " FROM span JOIN trace ON trace.id = span.trace JOIN shape ON shape.id = span.shape"
 )
+_NOTHING_RARE: Final[dict[str, Any]] = {}
+_NO_COUNTS: Final = (None,) * 5
+_NONE_USED: Final = Usage()
 # JSON of rare facts: key -> field of the span, or of the record
 _REST_OF_SPAN: Final = {
     "ts": "trace_state", "fl": "flags", "da": "dropped_attributes", "de": "dropped_events", "dl": "dropped_links",
@@ -105,12 +108,13 @@ def record_of(row: tuple[Any, ...]) -> Record:
      response_id, tool_call_id, error_type, error_message, http_status, body_hash, status_message, rest, kind, emitter, exchange, operation, provider,
      model, response_model, finish_reasons, tool_name, safety, agent, session, user, run_id, dialect, outcome, lane, source,
      source_run_id) = row  # fmt: skip
-    rare: dict[str, Any] = json.loads(rest) if rest else {}
+    rare: dict[str, Any] = json.loads(rest) if rest else _NOTHING_RARE
     times = rare.get("times") or (start, end)
+    counts = (tokens_in, tokens_out, cache_read, cache_write, reasoning)
     return Record(
-        trace_id, span_id, rare.get("parent", parent or None), rare.get("name", name), times[0], times[1], kind, emitter or "", bool(is_open),
+        trace_id.hex(), span_id.hex(), rare.get("parent", parent.hex() if parent else None), rare.get("name", name), times[0], times[1], kind, emitter or "", bool(is_open),
         bool(exchange), operation, provider, model, response_model, response_id,
-        Usage(tokens_in, tokens_out, cache_read, cache_write, reasoning),
+        _NONE_USED if counts == _NO_COUNTS else Usage(*counts),
         tuple(json.loads(finish_reasons)) if finish_reasons else (), tool_name, tool_call_id, safety, agent, session, user, run_id,
         rare.get("status", status), error_type, status_message if "message" in rare else error_message, cost, dialect, outcome,
         http_status, rare.get("resend", 0), _hash_named(body_hash), lane, source, source_run_id, rare.get("incomplete"), rare.get("segment", 0),

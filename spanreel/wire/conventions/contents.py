@@ -17,6 +17,7 @@ from spanreel.wire.conventions.detect import emitter
 from spanreel.wire.conventions.history import History
 from spanreel.wire.conventions.overlays import apply
 from spanreel.wire.conventions.values import mapping, parsed, parsed_fully, plain, text
+from spanreel.wire.pieces import held
 from spanreel.wire.records import Content, Message, Part, Record
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def content(span: Span, record: Record | None = None, history: History | None = 
         span: the span, with its request body whole (bases rebuilt).
         record: what `read` made of it, if that is at hand.
         history: what was read of other spans of the run; with it, a repeated history costs only what is new in it.
-            The contents then share messages, which must not be changed.
+            The contents then share messages, which must not be changed. Of our own exchanges, whole requests and
+            answers are left out where it does not want them.
     """
     history = history or History()
     who = record.emitter if record else emitter(span.scope.name, span.attributes)
@@ -66,9 +68,9 @@ def content(span: Span, record: Record | None = None, history: History | None = 
 def union(contents: Iterable[Content]) -> Content:
     """The contents of several spans of one call as one: the first that has a field gives it."""
     told: dict[str, Any] = {}
-    for held in contents:
+    for told_by in contents:
         for one in fields(Content):
-            value = getattr(held, one.name)
+            value = getattr(told_by, one.name)
             if value is not None and value != {} and one.name not in told:
                 told[one.name] = value
     return Content(**told)
@@ -187,7 +189,7 @@ def _input(attributes: Mapping[str, Any], history: History) -> tuple[list[Part] 
             if spread := flat.listed(attributes, prefix):
                 return dialogue.split_system([dialogue.message(one) for one in spread])
     for key in keys.INPUT_MESSAGES:
-        value = attributes.get(key)
+        value = held(attributes, key)
         if value not in (None, "", (), [], {}):
             system, found = dialogue.conversation(value, history)
             if found or system:
@@ -278,9 +280,9 @@ def _parameters(attributes: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in mapping(attributes.get(key)).items():
             if name in _INVOCATION and value is not None:
                 found[_INVOCATION[name]] = plain(value)
-    for key, value in attributes.items():
+    for key in attributes:
         if key.startswith(_PARAMETER_PREFIX) and key != names.REQUEST_MODEL:
-            found[key] = plain(value)
+            found[key] = plain(attributes[key])
     return found
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spanreel.wire import messages
 from spanreel.wire.conventions import parts, vocabulary
 from spanreel.wire.conventions.values import mapping, parsed, plain, text
-from spanreel.wire.history import Grown, told
+from spanreel.wire.history import Grown, Told, told
 
 if TYPE_CHECKING:
     from spanreel.wire.conventions.history import History
@@ -138,9 +138,13 @@ def blocks(value: Any) -> list[Part]:
 
 
 def split_system(found: list[Message]) -> tuple[list[Part] | None, list[Message]]:
-    """Leading system messages as system instructions, and what follows them."""
+    """Leading system messages as system instructions, and what follows them: the list itself where there are none."""
     at = next((at for at, one in enumerate(found) if one["role"] != "system"), len(found))
-    return ([part for one in found[:at] for part in one["parts"]] or None), found[at:]
+    if not at:
+        return None, found
+    return ([part for one in found[:at] for part in one["parts"]] or None), found.after(at) if isinstance(
+        found, Told
+    ) else found[at:]
 
 
 def _parts(said: Mapping[str, Any], role: str) -> list[Part]:

@@ -16,12 +16,12 @@ _DEPTH = 12
 def listed(attributes: Mapping[str, Any], prefix: str) -> list[Any]:
     """The values under `prefix` (which ends with a dot), as lists and objects; [] where there are none."""
     tree: dict[str, Any] = {}
-    for key, value in attributes.items():
+    for key in attributes:  # whose values may be long, and most are of no interest here
         if not key.startswith(prefix):
             continue
         path = key[len(prefix) :].split(".", _DEPTH)
         if path[0].isdecimal():
-            _place(tree, path, value)
+            _place(tree, path, attributes[key])
     found = _settled(tree)
     return found if isinstance(found, list) else []
 

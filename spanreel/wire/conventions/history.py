@@ -11,20 +11,35 @@ from typing import Any, Final
 from spanreel.wire import lenient
 from spanreel.wire.conventions import values
 from spanreel.wire.history import Arrays
+from spanreel.wire.pieces import Pieces
 
 _SHORT: Final = 1024  # characters; such a text is read again as fast
 _UNREADABLE: Final = (ValueError, IndexError, RecursionError)
 
 
 class History:
-    """Reads attributes and request bodies that repeat each other. Each value is as if it had been read alone."""
+    """Reads attributes and request bodies that repeat each other. Each value is as if it had been read alone.
 
-    def __init__(self) -> None:
+    Args:
+        raw: whether whole requests and answers (`Content.raw_request`, `raw_response`) are wanted too.
+    """
+
+    def __init__(self, *, raw: bool = True) -> None:
+        self.raw = raw
         self._attributes = Arrays(_shallow)
         self._bodies = Arrays(_encodable)
 
     def parsed(self, value: object) -> Any:
-        """As `values.parsed`; elements may be those of an earlier value: they must not be changed."""
+        """As `values.parsed`; elements may be those of an earlier value: they must not be changed.
+
+        Args:
+            value: of an attribute, as `pieces.held` gives it.
+        """
+        if isinstance(value, Pieces):
+            try:
+                return self._attributes.joined(value)
+            except _UNREADABLE:
+                value = value.text()
         if isinstance(value, str) and len(value) >= _SHORT:
             try:
                 return self._attributes.read(value)
@@ -34,6 +49,11 @@ class History:
 
     def body(self, body: object) -> Any:
         """The JSON value of a request body, None where there is none; elements must not be changed."""
+        if isinstance(body, Pieces):
+            try:
+                return self._bodies.joined(body)
+            except _UNREADABLE:
+                body = body.text()
         try:
             text = body.decode() if isinstance(body, bytes) else body
             if isinstance(text, str) and len(text) >= _SHORT:

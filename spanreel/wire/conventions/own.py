@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
@@ -11,6 +12,7 @@ from spanreel.wire.conventions import vocabulary
 from spanreel.wire.conventions.history import History, as_bytes
 from spanreel.wire.conventions.values import count, parsed_fully, text
 from spanreel.wire.dialect import Call, Dialect, Reply
+from spanreel.wire.pieces import held
 from spanreel.wire.records import Content
 
 if TYPE_CHECKING:
@@ -57,25 +59,20 @@ def content(span: Span, history: History) -> Content | None:
     """The content of an exchange from its bodies; None where the span has none."""
     name = text(span.attributes.get(names.WIRE_DIALECT))
     dialect = recognise.by_name(name) if name else None
-    body = span.attributes.get(names.HTTP_REQUEST_BODY)
+    body = held(span.attributes, names.HTTP_REQUEST_BODY)
     answer = span.attributes.get(names.HTTP_RESPONSE_BODY)
     if dialect is None or (body is None and answer is None):
         return None
     request = history.body(body)
     call = dialect.read(lenient.mapping(request), _reply(span.attributes))
     told = call.content
-    return Content(
-        told.system,
-        told.input,
-        told.output,
-        told.tools,
-        told.parameters,
-        told.arguments,
-        told.result,
-        request if told.raw_request is None else told.raw_request,
-        parsed_fully(_text(answer))
-        if told.raw_response is None and answer is not None
-        else told.raw_response,
+    if not history.raw:
+        return told
+    answered = told.raw_response
+    return replace(
+        told,
+        raw_request=request if told.raw_request is None else told.raw_request,
+        raw_response=parsed_fully(_text(answer)) if answered is None and answer is not None else answered,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 _REPR_STARTS = ("{'", "['", "[{'", "('")
 _REPR_LIMIT = 200_000
 DEPTH = 64
+_decode = json.JSONDecoder().raw_decode
 _CLOSING = {"{": "}", "[": "]"}
 _ATTEMPTS = 8
 
@@ -93,6 +94,11 @@ def parsed_fully(value: object) -> Any:
     """Like `parsed`, but numbers and words of JSON count too: for values known to be encoded."""
     if isinstance(value, str):
         try:
+            found, stop = _decode(value)
+            return _shallow(found if stop == len(value) else json.loads(value))
+        except (ValueError, RecursionError):
+            pass
+        try:  # with space around it
             return _shallow(json.loads(value))
         except (ValueError, RecursionError):
             return value
@@ -161,7 +167,7 @@ def _literal(value: str) -> Any:
 
 def _shallow(value: Any) -> Any:
     """The value itself, unless it nests so deep that walking it could fail."""
-    return plain(value) if nests(value, DEPTH) else value
+    return plain(value) if isinstance(value, dict | list) and nests(value, DEPTH) else value
 
 
 def nests(value: Any, levels: int) -> bool:

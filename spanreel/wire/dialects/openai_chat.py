@@ -36,6 +36,7 @@ _PARAMETERS = {
     "reasoning_effort": names.REQUEST_REASONING_LEVEL,
     "stream": names.REQUEST_STREAM,
 }
+_NONE_USED = Usage()
 _MESSAGE_FIELDS = frozenset(
     {
         "role",
@@ -125,6 +126,8 @@ def _continue(choice: dict[str, Any], delta: Mapping[str, Any]) -> None:
 
 def _usage(answer: Mapping[str, Any]) -> Usage:
     usage = mapping(answer.get("usage"))
+    if not usage:
+        return _NONE_USED
     given, made = mapping(usage.get("prompt_tokens_details")), mapping(usage.get("completion_tokens_details"))
     prompt, output = first_count(usage, "prompt_tokens"), first_count(usage, "completion_tokens")
     reasoning = first_count(made, "reasoning_tokens")
