@@ -87,7 +87,9 @@ AllowTool: TypeAlias = Annotated[
 ]
 MaxCost: TypeAlias = Annotated[
     str | None,
-    typer.Option("--max-cost", metavar="USD", help="Stop before live calls cost more.", show_default=False),
+    typer.Option(
+        "--max-cost", metavar="USD", help="No further live call once they cost this.", show_default=False
+    ),
 ]
 MaxCalls: TypeAlias = Annotated[
     int | None, typer.Option(metavar="N", help="Stop after so many live model calls.", show_default=False)
@@ -173,7 +175,7 @@ def replay(
     --set. --step N alone is that call only. They are 0 where all is well, 1 for a failed call or where
     nothing can be told, 4 where --samples finds a change outside the provider's own spread.
 
-    The verdict is exact, equivalent, drifted or diverged. Exit codes: 0 exact or equivalent; 4 diverged;
+    The verdict is exact, equivalent, drifted or diverged. Exit codes: 0 exact or equivalent; 4 diverged or drifted;
     3 paused; 1 for an error of the agent that is not in the recording.
 
     Examples:

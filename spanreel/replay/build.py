@@ -127,6 +127,7 @@ class _Builder:
             metadata=facts.metadata,
             experiment=facts.experiment,
             source_run_id=facts.source_run_id,
+            fork_step=facts.fork_step,
             user_id=run.user,
             warnings=self._warnings(steps),
         )

@@ -10,7 +10,7 @@ from spanreel.replay import conversation
 from spanreel.replay.moments import timestamp
 from spanreel.replay.timeline import Message, Note
 from spanreel.wire import attributes as names
-from spanreel.wire.conventions.values import parsed_fully
+from spanreel.wire.conventions.values import count, parsed_fully
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +30,7 @@ class Facts:
     """
 
     source_run_id: str | None = None
+    fork_step: int | None = None
     input: Any = None
     words: str | None = None
     text: str | None = None
@@ -57,6 +58,7 @@ def run_facts(run: Run, spans: Mapping[str, Span], content: Callable[[Span, Reco
     )
     return Facts(
         source_run_id=run.source_run_id,
+        fork_step=count(span.attributes.get(names.FORK_STEP)) if run.source_run_id else None,
         input=_input(span, said),
         words=words,
         text=words

@@ -91,16 +91,19 @@ class Router:
         budget, books = self._policy.budget, self._books
         if budget.calls is not None and books.live_models >= budget.calls:
             raise BudgetSpent(
-                f"{what}: the budget of {budget.calls} live model calls is spent", what, code_line()
+                f"{what}: the budget of {budget.calls} live model {'call' if budget.calls == 1 else 'calls'} is spent",
+                what,
+                code_line(),
             )
-        if budget.cost is not None and books.live_models:
+        if budget.cost is not None:
+            spent = books.cost or 0
             if books.unpriced:
                 raise BudgetSpent(
                     f"{what}: a live call has no known price, so the budget of ${budget.cost} cannot be kept ({_why()})", what, code_line()
                 )  # fmt: skip
-            if books.cost is not None and books.cost >= budget.cost:
+            if spent >= budget.cost:
                 raise BudgetSpent(
-                    f"{what}: ${books.cost} of the budget of ${budget.cost} is spent", what, code_line()
+                    f"{what}: ${spent} of the budget of ${budget.cost} is spent", what, code_line()
                 )
         self._in_time(what)
 

@@ -246,6 +246,7 @@ class Replay(Again, Frozen):
         steps: model calls, tool calls and retrievals that have a span, in order of their numbers.
         tool_calls: those of the steps, and those that only the model's messages tell of, in order.
         tokens, cost: of the answers. spent_tokens, spent_cost: of those that were not served from a recording.
+        source_run_id: the run that this one replays or forks. fork_step: the step of that run from which a fork went live.
         warnings: what is missing or doubtful in this view.
         grade: which replay its spans allow, where that was asked for; grade_missing: the attributes that a better
             one needs, each once.
@@ -282,6 +283,7 @@ class Replay(Again, Frozen):
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
     experiment: dict[str, Any] = Field(default_factory=dict[str, Any])
     source_run_id: str | None = None
+    fork_step: int | None = None
     user_id: str | None = None
     warnings: list[str] = Field(default_factory=list[str])
     grade: GradeWord | None = None

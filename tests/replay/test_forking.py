@@ -104,7 +104,8 @@ def test_one_step_is_a_fork_at_it(run, call, server):
     again = call("fork", run, "--at", "3", "--json").json
     assert again["effects"] == {"recorded": 2, "live": 1, "stub": 0, "denied": 0}
     forked = load(again["run_id"])
-    assert (forked.source_run_id, len(forked.steps)) == (run, 3)
+    assert (forked.source_run_id, forked.fork_step, len(forked.steps)) == (run, 3, 3)
+    assert f"{run} at step 3" in call("show", again["run_id"]).out
     assert not fired()
 
 

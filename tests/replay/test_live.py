@@ -181,7 +181,7 @@ def test_the_whole_request_of_a_step_can_be_given(client, server):
     assert server.requests[-1] == body
 
 
-@pytest.mark.parametrize(("limit", "words"), [("max_calls", "1 live model calls"), ("max_seconds", "0 s")])
+@pytest.mark.parametrize(("limit", "words"), [("max_calls", "1 live model call"), ("max_seconds", "0 s")])
 def test_a_budget_stops_the_execution_before_the_call_that_would_go_beyond_it(client, server, limit, words):
     """Even where the agent swallows it."""
     _, run = recorded(agent, client)

@@ -30,7 +30,8 @@ def header(run: Replay, width: int) -> list[Text]:
     pairs = [
         ("run", run.run_id),
         ("alias", run.alias if run.alias != run.run_id else None),
-        ("replay of", run.source_run_id),
+        ("replay of", run.source_run_id if run.fork_step is None else None),
+        ("fork of", f"{run.source_run_id} at step {run.fork_step}" if run.fork_step else None),
         ("segments", len(run.segments) or None),
         ("session", run.session_id),
         ("model", run.model),
