@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from spanreel.cli.executing import Command, Timeout
+from spanreel.cli.executing import AllowTool, Command, Timeout
 from spanreel.cli.options import Json, Run, Store
 from spanreel.cli.terminal import draw, note, say, say_json
 from spanreel.exceptions import SpanreelError
@@ -93,6 +93,7 @@ def resume(
             help="What becomes of a call that began and did not end: stop, run it again, go on without, or take this as its result.",
         ),
     ] = "ask",
+    allow_tool: AllowTool = None,
     allow_drift: Annotated[
         bool, typer.Option("--allow-drift", help="Go on although the code has changed.")
     ] = False,
@@ -109,6 +110,8 @@ def resume(
     store: Store = None,
 ) -> None:
     """Go on with a run after an approval, a crash, a timeout or a kill.
+
+    A fork that is resumed keeps its overrides, and runs the tools that it or --allow-tool names.
 
     The agent runs again from its start: every effect that had ended is served from the recording, and does not happen
     twice; what follows is live. A call that may or may not have happened stops it, unless --in-doubt says what to do.
@@ -131,6 +134,7 @@ def resume(
         in_doubt=word,
         in_doubt_result=result,
         allow_drift=allow_drift,
+        allow_tools=frozenset(allow_tool or ()),
         network="allow",
     )
     echo = "stderr" if json else "inherit"

@@ -188,12 +188,22 @@ class Live:
 
 
 LIVE = Live()
+SCOPE_KEY = otel_context.create_key("spanreel-scope")
 _current: Responder = LIVE
 
 
+@dataclass(slots=True, eq=False)
+class Scope:
+    """What began under one responder carries this in its context. after: who answers it once that one has left."""
+
+    after: Responder | None = None
+
+
 def current() -> Responder:
-    """Who answers in this process."""
-    return _current
+    """Who answers here: in this process, but for what outlived the one who answered when it began."""
+    scope = otel_context.get_current().get(SCOPE_KEY)
+    left = scope.after if isinstance(scope, Scope) else None
+    return left or _current
 
 
 def install(responder: Responder) -> Responder:

@@ -128,14 +128,35 @@ def _at_once(
     kept: Matches,
     moved: Matches,
 ) -> set[tuple[int, int]]:
-    """Equal steps in another order only among steps that ran at the same time: which began first is chance."""
+    """Equal steps in another order only among steps that ran at the same time: which began first is chance.
+
+    So it is among calls that one model answer asked for: a framework runs them in threads, however short they are.
+    """
     paired = [*kept, *moved] if moved else []
+    here, there = (_askers(a), _askers(b)) if moved else ([], [])
 
     def by_chance(at: int, to: int) -> bool:
         crossed = ((k, m) for k, m in paired if (at < k) != (to < m) and (at, to) != (k, m))
-        return all(_overlap(a[at], a[k]) or _overlap(b[to], b[m]) for k, m in crossed)
+        return all(
+            _overlap(a[at], a[k])
+            or _overlap(b[to], b[m])
+            or (None not in (here[at], there[to]) and (here[at], there[to]) == (here[k], there[m]))
+            for k, m in crossed
+        )
 
     return {(at, to) for at, to in moved if left[at].key == right[to].key and by_chance(at, to)}
+
+
+def _askers(steps: Sequence[ReplayStep]) -> list[int | None]:
+    """Of each tool call, the place of the model call that asked for it, by the id that this gave it."""
+    asked: dict[object, int] = {}
+    found: list[int | None] = []
+    for place, step in enumerate(steps):
+        found.append(asked.get(step.tool.tool_call_id) if step.tool and step.tool.tool_call_id else None)
+        for message in step.output_messages or ():
+            parts = (part for part in message.get("parts") or () if isinstance(part, dict))
+            asked |= {part.get("id"): place for part in parts if part.get("type") == "tool_call"}
+    return found
 
 
 def _overlap(one: ReplayStep, other: ReplayStep) -> bool:

@@ -218,6 +218,10 @@ class _Root(responder.Live):
 
 @contextmanager
 def _answering(one: responder.Responder) -> Generator[None]:
+    if responder.current() is not responder.LIVE:
+        raise SpanreelError(
+            "calls are asked again live, which a replay does not let happen", "do it outside of the replay"
+        )
     before = responder.install(one)
     try:
         yield

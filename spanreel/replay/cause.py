@@ -80,6 +80,7 @@ def first_divergence(
     place = next((at for at, pair in enumerate(pairs) if pair.relation != "same"), None)
     if place is None:
         return None
+    place = _innermost(pairs, place)
     pair = pairs[place]
     if pair.relation != "changed":
         pair = _side_by_side(pairs, place, here, there) or pair
@@ -101,6 +102,28 @@ def first_divergence(
         a=one,
         b=other,
     )
+
+
+def _innermost(pairs: Sequence[Pair], place: int) -> int:
+    """Of a tool that gave another result for what was done inside it, such as a nested agent, the first of that."""
+    pair = pairs[place]
+    if (
+        pair.a is None
+        or pair.b is None
+        or any(_field(path) not in ("result", "error") for path in pair.paths)
+    ):
+        return place
+    inside = (
+        at
+        for at, other in enumerate(pairs)
+        if other.relation != "same"
+        and (
+            (other.a and other.a.parent_step == pair.a.number)
+            or (other.b and other.b.parent_step == pair.b.number)
+        )
+    )
+    inner = next(inside, None)
+    return place if inner is None or pair.a.tool is None or inner <= place else _innermost(pairs, inner)
 
 
 def _side_by_side(
@@ -185,7 +208,7 @@ def _name(step: ReplayStep) -> str:
 
 def _said(a: ReplayStep, b: ReplayStep, found: Sequence[Change]) -> tuple[Differs, str]:
     path, one, other = found[0]
-    field = path.removeprefix("$.").removeprefix("tool.").partition(".")[0].partition("[")[0]
+    field = _field(path)
     if a.tool and b.tool:
         return _tool(field, _short(b.tool.tool_name), found)
     if field == "output_messages" or (field == "error" and not b.error and not a.error):
@@ -207,6 +230,10 @@ def _said(a: ReplayStep, b: ReplayStep, found: Sequence[Change]) -> tuple[Differ
         "input_messages": lambda: ("history", _message(a, b, path)),
     }
     return asked[field]() if field in asked else ("step", f"it differs at {path}")
+
+
+def _field(path: str) -> str:
+    return path.removeprefix("$.").removeprefix("tool.").partition(".")[0].partition("[")[0]
 
 
 def _tool(field: str, name: str, found: Sequence[Change]) -> tuple[Differs, str]:

@@ -172,6 +172,11 @@ def _planned(
             f"run {found.run.run_id} has no {names.PROCESS_ARGS}, so nobody knows what started it", again
         )
     program = commands.of_interpreter([str(one) for one in arguments])
+    if commands.is_our_own(program):
+        raise NotReplayable(
+            f"run {found.run.run_id} was made by spanreel itself, which asked recorded calls again: there is no agent to run",
+            f"spanreel replay {found.run.run_id[:12]} --calls",
+        )
     first = program.arguments[0]
     if first not in ("-m", "-c") and not Path(folder or ".", first).exists():
         raise SpanreelError(

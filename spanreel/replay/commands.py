@@ -32,6 +32,12 @@ class Program:
     arguments: tuple[str, ...]
 
 
+def is_our_own(program: Program) -> bool:
+    """Whether the program is the `spanreel` command."""
+    first, *rest = program.arguments
+    return rest[:1] == ["spanreel"] if first == "-m" else Path(first).name in ("spanreel", "spanreel.exe")
+
+
 def program(command: Sequence[str]) -> Program:
     """The Python program that a command line starts.
 

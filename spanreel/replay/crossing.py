@@ -142,7 +142,8 @@ def route(
             ) from error
 
     path = made.path.removeprefix("/v1") if dialect.startswith("openai.") else made.path
-    return ModelRoute(dialect, base + path, headers_of(dialect, key), sent, given, ended)
+    headers = {**dict(headers_of(dialect, key)), **dict(made.headers)}
+    return ModelRoute(dialect, base + path, tuple(headers.items()), sent, given, ended)
 
 
 def _neutral(request: ModelRequest, body: bytes) -> rendering.NeutralRequest:

@@ -17,6 +17,7 @@ from spanreel.exceptions import ApprovalPending, DecisionNeeded, Divergence, Sig
 from spanreel.instrument import activate, invocation, process, recorder, responder, runs
 from spanreel.instrument.tracing import RUN_KEY
 from spanreel.location import announced_collector, resolve_store
+from spanreel.replay import reaching, scope
 from spanreel.replay.backoff import no_backoff
 from spanreel.replay.executor import Executor
 from spanreel.replay.network import denied_network
@@ -120,13 +121,14 @@ class Execution:
         self.recording = recording
         self.policy = policy or Policy()
         self.result: Any = None
-        _check_step(recording, self.policy.at)
+        reaching.check(recording, self.policy)
         self._store = resolve_store(store)
         self._own_run = own_run
         self._executor = Executor(recording, self.policy, _redact, decisions=decisions, segment=segment)
         self._books = self._executor.books
         self._run: runs.Run | None = None
         self._open: ExitStack | None = None
+        self._used = False
         self._error: BaseException | None = None
 
     @property
@@ -157,7 +159,11 @@ class Execution:
 
     def __enter__(self) -> Self:
         stack = ExitStack()
+        if self._used:
+            raise SpanreelError("an execution runs once", "make another: spanreel.replaying(...)")
         with stack:
+            stack.enter_context(scope.in_charge(fresh=self._own_run))
+            self._used = True
             if not self.policy.goes_live or self.policy.overrides.crosses:
                 stack.enter_context(_placeholder_keys(self.recording))
             if recorder.current() is None:
@@ -171,8 +177,6 @@ class Execution:
             if self.policy.network == "deny" and not self.policy.resume:  # that goes on as the agent it is
                 stack.enter_context(denied_network(self._executor.on_denied, _collector_ports(self._store)))
             if self._own_run:
-                token = otel_context.attach(otel_context.Context())  # a trace of its own, wherever it is made
-                stack.callback(otel_context.detach, token)
                 self._run = stack.enter_context(runs.run(self.recording.agent_name or "replay"))
             self._open = stack.pop_all()
         return self
@@ -240,16 +244,6 @@ class Execution:
             name, status = ("decision needed", "paused") if in_doubt else ("divergence", "diverged")
             said = {f"{names.OUTCOME}status": status}
             recording.end(recording.start(name, names.KIND_INTERNAL, said, context=context, outward=False))
-
-
-def _check_step(recording: Recording, at: int | None) -> None:
-    own = [effect.number for effect in recording.effects if effect.run_id == recording.run_id]
-    last = max(own, default=0)
-    if at is not None and not 1 <= at <= last + 1:
-        raise SpanreelError(
-            f"run {recording.run_id} has no step {at}: its steps are 1 to {last}",
-            f"spanreel show {recording.run_id}",
-        )
 
 
 def _recording(

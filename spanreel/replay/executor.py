@@ -78,6 +78,8 @@ class Executor:
         self._asked = 0
         self._numbers: dict[tuple[str, bytes], int] = {}
         self._fork = _fork_index(recording, self.policy.at)
+        self._around = recording.effects[self._fork].within if self._fork < len(recording.effects) else ()
+        self._seen: set[int] = set()
         self._forked = False
         self._minted: set[str] = set()
         self._gates: dict[str, int] = {}
@@ -148,6 +150,7 @@ class Executor:
             source_run_id=effect.run_id,
             source_span_id=answer.span_id,
             tier=hit.tier,
+            score=hit.score,
             at_cut=self._at_cut(effect, answer),
         )
 
@@ -166,6 +169,8 @@ class Executor:
             found = self.matcher.tool(request, self.consumed)
             step = self._step(request, found)
             source = self._tool_source(request, step, found)
+            if source == "live" and isinstance(found, Hit):  # what happened inside it is asked for again
+                self.consumed.inside.difference_update(self.recording.inside(found.effect.span_id))
             if source == "recorded":
                 assert isinstance(found, Hit)
                 return self._served_tool(found)
@@ -185,10 +190,12 @@ class Executor:
             self._forked = True
             return "stub"
         if policy.resume:
-            return self._resumed_tool(request, found)
+            source = self._resumed_tool(request, found)
+            return source if source != "live" or harmless or policy.authority == "own" else "deny"
         if policy.at is not None:
             if self._before(found):
-                return self._recorded_or(request, found)
+                entered = isinstance(found, Hit) and found.effect.span_id in self._around
+                return "live" if entered and harmless else self._recorded_or(request, found)
             self._forked = True
             return "live" if harmless else "recorded" if isinstance(found, Hit) else "deny"
         if named:
@@ -258,14 +265,22 @@ class Executor:
     # gates
 
     def approval(self, request: ApprovalRequest) -> Decision | None:
-        """What was decided about this gate; None: nobody has."""
+        """What was decided about this gate; None: nobody has, so that a fork waits at it as a run of its own.
+
+        Raises:
+            DecisionNeeded: in a resumed run, it was decided about another question.
+        """
         with self._lock:
             self._note_run()
             place = self._gates.get(request.id, 0)
-            decided = self._decisions.get(request.id, ())
-            if place < len(decided):
-                self._gates[request.id] = place + 1
-                return decided[place]
+            decided = self._decisions.get(request.id, ())[place : place + 1]
+            self._gates[request.id] = place + 1
+            other = resuming.other_question(request, decided[0]) if decided else None
+            if decided and (other is None or self.policy.allow_drift):
+                return decided[0]
+            if other is not None and self.policy.resume:
+                self.books.latch(other)
+                raise other
             self.books.pending.append(request.id)
             return None
 
@@ -284,7 +299,7 @@ class Executor:
         return [
             f"step {step} was not reached, so its override was not used"
             for step in sorted(wanted)
-            if step > self._asked
+            if step not in self._seen
         ]
 
     def _recorded_or(
@@ -316,6 +331,7 @@ class Executor:
             return 0  # of another run of the same process, which has numbers of its own
         self._asked += 1
         step = found.effect.number if isinstance(found, Hit) else self._asked
+        self._seen.add(step)
         if isinstance(request, ModelRequest):
             self._numbers[request.lane, request.body] = step
         return step
@@ -375,7 +391,7 @@ class Executor:
         def more_than_recorded() -> None:
             with self._lock:
                 report = divergence.about(
-                    effect, "cut", self.recording.run_id, code_line(), self.books.run_id
+                    effect, "cut", self.recording.run_id, code_line(), self.books.run_id, self.recording
                 )
                 raise self.books.diverged(report)
 

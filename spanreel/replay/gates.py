@@ -14,11 +14,19 @@ from typing import Any, Final, Literal
 
 from spanreel.instrument.responder import Decision
 from spanreel.wire import attributes as names
+from spanreel.wire.scrubbing import Scrubber
 from spanreel.wire.spans import Span, Value
 
 PENDING: Final = "pending"
 APPROVED: Final[Literal["approved"]] = "approved"
 REJECTED: Final[Literal["rejected"]] = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Decision):
+    """A decision out of a recording. about: what was asked, see `asked`; None where that was not kept."""
+
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +102,35 @@ def decided(runs: Iterable[Sequence[Gate]]) -> dict[str, tuple[Decision, ...]]:
     return known
 
 
-def of_attributes(said: Mapping[str, Value], source_run_id: str | None, span_id: str | None) -> Decision:
-    """The decision that a span tells."""
-    reason = said.get(names.APPROVAL_REASON)
-    return Decision(
+def asked(summary: object, details: object) -> str:
+    """What is to be decided, as it is compared: details as JSON text; ids and times that each run makes anew are left out."""
+    return Scrubber().text(f"{summary or ''}\n{details or ''}")
+
+
+def _of_attributes(said: Mapping[str, Value], gate: Span, span_id: str, source_run_id: str) -> Decision:
+    """The decision that a span tells, about a gate."""
+    reason, question = said.get(names.APPROVAL_REASON), gate.attributes
+    kept = question.get(names.CAPTURE_LEVEL, "full") == "full" and not question.get(names.REDACTED)
+    about = asked(question.get(names.APPROVAL_SUMMARY), question.get(names.APPROVAL_DETAILS))
+    return Recorded(
         approved=said.get(names.APPROVAL_STATUS) == APPROVED,
         actor=_value(said.get(names.APPROVAL_ACTOR)),
         reason=None if reason is None else str(reason),
         source_run_id=source_run_id,
         source_span_id=span_id,
+        about=about if kept else None,
     )
 
 
 def _gate(key: tuple[str, int], span: Span, decision: Span | None, before: Gate | None) -> Gate:
     if decision is not None:
-        told = of_attributes(decision.attributes, _run_id(decision), decision.span_id)
+        told = _of_attributes(decision.attributes, span, decision.span_id, _run_id(decision))
         return Gate(*key, span, told, decision.end_ns)
     if before is not None and before.decision is not None:
         return Gate(*key, span, before.decision, before.decided_ns)
     if span.attributes.get(names.APPROVAL_STATUS) == PENDING:
         return Gate(*key, span)
-    return Gate(*key, span, of_attributes(span.attributes, _run_id(span), span.span_id), span.end_ns)
+    return Gate(*key, span, _of_attributes(span.attributes, span, span.span_id, _run_id(span)), span.end_ns)
 
 
 def _run_id(span: Span) -> str:

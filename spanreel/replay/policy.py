@@ -71,7 +71,8 @@ class Policy:
     """The settings of one execution.
 
     models, tools: who answers. at: fork: recorded before this step, then live. resume: of the same run: everything that
-    ended is served, then live. match: a key of `match.MATCH`. on_miss: what becomes of a call that nothing recorded
+    ended is served, then live; `authority` says under which: the run's own, or, of an execution, that tools which are
+    not `read` have to be named. match: a key of `match.MATCH`. on_miss: what becomes of a call that nothing recorded
     answers. allow_tools: names of tools whose body may run. in_doubt: what becomes of an effect that began and did not
     end; `in_doubt_result` is its result then. faithful: recorded failures that the SDK retried are served too, and
     waited for. network: deny, or allow.
@@ -82,6 +83,7 @@ class Policy:
     match: str = "structural"
     at: int | None = None
     resume: bool = False
+    authority: Literal["own", "named"] = "own"
     overrides: Overrides = field(default_factory=Overrides)
     allow_tools: frozenset[str] = frozenset()
     budget: Budget = field(default_factory=Budget)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from spanreel.exceptions import ContractChanged, NotReplayable, Refused, Undecided
 from spanreel.location import resolve_store
-from spanreel.replay import contract
+from spanreel.replay import contract, origin
 from spanreel.replay.approvals import gates_of
 from spanreel.replay.files import file_of
 from spanreel.replay.hooks import BEFORE_RESUME, ask, hooks, recorded
@@ -67,6 +67,7 @@ def resume_run(
     with _alone(path, _run_id(path, run)):
         found = stored(run, path, whole_process=True if command else None, resume=True)
         gates = _may_go_on(found, path)
+        wanted = origin.resumed(found.root.attributes, wanted)
         if not wanted.allow_drift:
             contract.check_entry(found.root, command)
             _check_secrets(found.recording)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from spanreel.exceptions import DecisionNeeded
+from spanreel.instrument import codec
+from spanreel.replay.gates import Recorded, asked
 from spanreel.replay.match import Consumed, Matcher
 from spanreel.replay.recording import Answer, Effect, ModelEffect, ToolEffect
 from spanreel.wire import recognise
@@ -16,7 +19,20 @@ from spanreel.wire.dialect import Reply
 from spanreel.wire.lenient import mapping, parse
 
 if TYPE_CHECKING:
-    from spanreel.instrument.responder import ModelRequest, ToolRequest
+    from spanreel.instrument.responder import ApprovalRequest, Decision, ModelRequest, ToolRequest
+
+
+def other_question(request: ApprovalRequest, decision: Decision) -> DecisionNeeded | None:
+    """What to raise where a gate asks for something else than was decided: a decision holds for its question only."""
+    about = decision.about if isinstance(decision, Recorded) else None
+    details = None if request.details is None else codec.plain_text(request.details)
+    if about is None or about == asked(request.summary, details):
+        return None
+    return DecisionNeeded(
+        f"approval {request.id} was decided about another question than {request.summary or details!r}; "
+        "if the decision holds for this one too, resume with --allow-drift",
+        f"approval {request.id}",
+    )
 
 
 def model_may_go_live(matcher: Matcher, consumed: Consumed, request: ModelRequest) -> bool:

@@ -125,7 +125,8 @@ def judge(
     """
     ended = _run_error(error, recording)
     stopped = bool(books.divergences or books.signal or books.pending or (ended and not ended.recorded))
-    wanted = [effect for effect in left if _was_wanted(effect, recording, policy)]
+    crashed = policy.resume and ended is not None  # on its way through what had happened: no divergence
+    wanted = [effect for effect in left if not crashed and _was_wanted(effect, recording, policy)]
     first = books.divergences[0] if books.divergences else None
     if first is None and wanted and not stopped:
         first = about(wanted[0], "unconsumed", recording.run_id, run_id=run_id, recording=recording)

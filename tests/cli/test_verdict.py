@@ -8,7 +8,8 @@ import pytest
 
 from spanreel.cli.render.verdict import lines
 from spanreel.replay.divergence import Asked, DivergenceReport, Nearest, Tried
-from spanreel.replay.verdict import DriftRecord, Effects, RunError, Spent, Unconsumed, Verdict
+from spanreel.replay.timeline import ReplayTokens
+from spanreel.replay.verdict import DriftRecord, Effects, RunError, Unconsumed, Verdict
 
 A, B = "a" * 12 + "0" * 20, "b" * 12 + "0" * 20
 
@@ -50,15 +51,15 @@ def test_a_replay_that_went_as_recorded() -> None:
 def test_what_went_live_is_counted_with_what_it_cost() -> None:
     """The verdict is only about what the recording answered; the command that compares is named."""
     effects = Effects(recorded=2, live=3, stub=1)
-    spent = Spent(input_tokens=1200, output_tokens=30, cost="0.0042")
-    out = shown(verdict(effects=effects, spent=spent))
+    spent = ReplayTokens(input_tokens=1200, output_tokens=30)
+    out = shown(verdict(effects=effects, spent_tokens=spent, spent_cost="0.0042"))
     assert out[0] == "exact: what the recording answered was asked as it was then"
     assert out[1:3] == [
         "  answers   2 from the recording, 3 live, 1 given instead",
         "  spent     1,200 input and 30 output tokens, $0.0042",
     ]
     assert out[-1] == f"  compare   spanreel diff {A[:12]} {B[:12]}"
-    unpriced = shown(verdict(effects=Effects(live=1), spent=Spent(input_tokens=1)))
+    unpriced = shown(verdict(effects=Effects(live=1), spent_tokens=ReplayTokens(input_tokens=1)))
     assert unpriced[0] == "exact: the recording was asked for nothing"
     assert "at an unknown price" in unpriced[2]
 

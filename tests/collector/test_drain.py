@@ -136,3 +136,13 @@ def test_neither_store_nor_spool_is_an_error(path: Path) -> None:
     with pytest.raises(StoreError, match="there is no store"):
         open_reader(path)
     assert not path.exists()
+
+
+def test_readers_that_come_while_the_store_is_being_made_wait_for_it(path: Path) -> None:
+    """Each finds what was spooled, whoever of them makes the store."""
+    left(path, f"{dead_pid()}-a", request([span(1)]))
+    read = f"from pathlib import Path; from spanreel.collector.store import open_reader; print(len(open_reader(Path({str(path)!r})).runs()))"
+    readers = [
+        subprocess.Popen([sys.executable, "-c", read], stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    assert [reader.communicate()[0].strip() for reader in readers] == ["1"] * 4

@@ -60,4 +60,8 @@ def test_an_example_is_replayed_without_its_tools(example: str, tmp_path: Path) 
         out = run("-m", "spanreel", "replay", "last")
         assert out.startswith(first)
         assert "\nexact:" in out
-        assert told("last") == recorded
+        again = told("last")
+        assert sorted(again[0], key=str) == sorted(
+            recorded[0], key=str
+        )  # threads may take two of them in any order
+        assert again[1:] == recorded[1:]

@@ -35,6 +35,7 @@ VARIANT = sys.argv[1]
 spanreel.instrument()
 client = openai.OpenAI(base_url=os.environ["MODEL_SERVER"] + "/v1", api_key="k", max_retries=0)
 
+arming = threading.Lock()
 firings = 0
 DIE_IN, DIE_WHEN = (os.environ["KILL"].split(":") + ["", ""])[1:3] if os.environ.get("KILL", "").startswith("fire") else ("", "")
 
@@ -90,7 +91,8 @@ def till(orders):
 
 def arm():
     """From the first answer on, when everything is loaded: one call, or one moment, is the last."""
-    how, _, when = os.environ.pop("KILL", "").partition(":")
+    with arming:
+        how, _, when = os.environ.pop("KILL", "").partition(":")
     if how == "after":
         threading.Thread(target=lambda: (time.sleep(float(when)), os.kill(os.getpid(), signal.SIGKILL)), daemon=True).start()
     if how in ("call", "count"):

@@ -194,6 +194,7 @@ def test_a_second_decision_is_refused():
 def test_of_decisions_at_the_same_moment_one_counts():
     """The others are refused, and the store holds the first."""
     run_id = paused("pay")
+    assert pending(run_id)
     together = threading.Barrier(6)
 
     def one(place: int) -> int | None:

@@ -164,3 +164,28 @@ def test_a_note_more_is_that_note_and_nothing_else() -> None:
     plan, again = (Note(kind="plan", summary="look", at=at) for at in ("1", "2"))
     found = compare(run("a", notes=[plan]), run("b", notes=[again, plan])).notes_diff
     assert ([note.summary for note in found.added], found.removed, found.common) == (["look"], [], 1)
+
+
+def test_a_tool_that_gave_another_result_points_to_what_was_done_inside_it():
+    """A nested agent is the cause of the result of the tool that it is; a difference elsewhere is none."""
+
+    def nested(said: str) -> Replay:
+        steps = numbered(
+            calling("helper"), tool("helper", said, "c"), asked(), chat("look", said), chat("and", "end")
+        )
+        inside = [step.model_copy(update={"parent_step": 2}) for step in steps[2:4]]
+        return Replay(run_id=said, trace_id=said, steps=[*steps[:2], *inside, steps[4]])
+
+    found = compare(nested("lamp"), nested("desk")).first_divergence
+    assert found is not None
+    assert (found.a_step, found.b_step, found.differs) == (4, 4, "answer")
+
+
+@pytest.mark.parametrize(("ids", "relation"), [("cd", "same"), ("xy", "moved")])
+def test_calls_that_one_answer_asked_for_may_begin_in_any_order(ids: str, relation: str):
+    """Threads run them; calls that nobody asked for together are another order."""
+    part = [{"type": "tool_call", "id": one, "name": "look", "arguments": {}} for one in "cd"]
+    asks = chat("q", "").model_copy(update={"output_messages": [{"role": "assistant", "parts": part}]})
+    looks = [tool("look", one, one_id, order=one) for one, one_id in zip("ab", ids, strict=True)]
+    found = compare(run("a", asks, *looks), run("b", asks, *reversed(looks)))
+    assert (found.first_divergence is None) == (relation == "same")

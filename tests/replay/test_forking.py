@@ -86,7 +86,7 @@ def test_overrides_reach_the_provider(run, call, server):
     done = call("replay", run, "--set", "system=Be short.", "--set", "temperature=null", "--step", "3", "--set", "seed=7", "--json")  # fmt: skip
     assert done.code == 0, done.err
     assert done.json["effects"] == {"recorded": 1, "live": 2, "stub": 0, "denied": 0}
-    assert done.json["spent"]["input_tokens"] == 6
+    assert done.json["spent_tokens"]["input_tokens"] == 6
     first, second = server.requests
     assert [one["role"] for one in second["messages"]] == ["system", "user", "assistant", "tool"]
     assert first["messages"][0]["content"] == second["messages"][0]["content"] == "Be short."

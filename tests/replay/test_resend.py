@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -21,6 +23,7 @@ from spanreel.cli.schemas import json_schema
 from spanreel.collector import files
 from spanreel.collector.store import open_reader, open_writer
 from spanreel.exceptions import NotReplayable, SpanreelError, UnknownRun
+from spanreel.replay.child import replay_run
 from spanreel.replay.load import graded, load
 from spanreel.replay.policy import Budget, Overrides
 from spanreel.replay.resend import resend
@@ -439,3 +442,16 @@ def test_options_that_contradict_each_other(
     code, _, err = shown(capsys, monkeypatch, source, *words)
     assert (code, provider.asked) == (2, [])
     assert said in err
+
+
+def test_a_run_that_asked_calls_again_has_no_agent_to_replay(provider: Provider, store: Path) -> None:
+    """Its recorded program is spanreel itself, which would go out to the provider once more."""
+    source = record(provider, "one")
+    line = [sys.executable, "-m", "spanreel", "replay", source, "--calls", "--json"]
+    made = json.loads(subprocess.run(line, capture_output=True, text=True, check=True).stdout)["run_id"]
+    asked = len(provider.asked)
+    with pytest.raises(NotReplayable, match="no agent to run"):
+        replay_run(store, made)
+    with pytest.raises(SpanreelError, match="which a replay does not let happen"), spanreel.replaying(source):
+        resend(source)
+    assert len(provider.asked) == asked

@@ -74,7 +74,9 @@ def run(code: str, *arguments: str, exits: int = 3) -> str:
 def resume(name: str = "last", **options: object) -> Outcome:
     """Go on with it; there must be a verdict."""
     given = {
-        key: options.pop(key) for key in ("in_doubt", "in_doubt_result", "allow_drift") if key in options
+        key: options.pop(key)
+        for key in ("in_doubt", "in_doubt_result", "allow_drift", "allow_tools")
+        if key in options
     }
     policy = Policy(resume=True, match="scrubbed", **given)  # type: ignore[arg-type]
     outcome = resume_run(None, name, policy=policy, echo="capture", **options)  # type: ignore[arg-type]
@@ -465,3 +467,37 @@ def test_an_effect_in_doubt_pauses_the_run_until_somebody_says(agent: bool):
     assert "step 1 (tool pay, irreversible) began and did not come to its end" in str(outcome.verdict.stopped)
     assert resume(in_doubt="result", in_doubt_result={"paid": "by hand"}).stdout == "{'paid': 'by hand'}\n"
     assert (load("last").status, ledger()) == ("completed", ["pay W1"])
+
+
+def test_a_decision_holds_for_what_was_asked_and_nothing_else():
+    """The gate asks for more than somebody approved: it stays shut. Ids and times that are made anew do not matter."""
+    gate = 'spanreel.await_approval("refund", "Refund?", {"order": order})'
+    code = GATED.replace(
+        gate, 'spanreel.await_approval("refund", f"{uuid.uuid4()}", {"sum": open("sum").read()})'
+    )
+    Path("sum").write_text("5")
+    decide(None, run("import uuid\n" + code), approved=True)
+    Path("sum").write_text("500")
+    outcome = resume()
+    assert outcome.verdict is not None
+    assert (outcome.exit_code, ledger()) == (3, ["pay W1"])
+    assert "approval refund was decided about another question" in str(outcome.verdict.stopped)
+    Path("sum").write_text("5")
+    assert resume().exit_code == 0
+    assert ledger() == ["pay W1", "pay back to W1"]
+
+
+def test_a_resumed_fork_runs_no_tool_that_nobody_named():
+    """The fork had no leave to pay, so neither has what goes on with it."""
+    source = run(GATED)
+    fork = replay_run(None, source, policy=Policy(at=2), echo="capture", timeout=60)
+    assert fork.verdict is not None
+    assert fork.verdict.status == "paused"
+    other = load("last").run_id
+    decide(None, other, approved=True)
+    outcome = resume(other)
+    assert outcome.verdict is not None
+    assert (outcome.exit_code, outcome.verdict.effects.denied) == (1, 1)
+    assert ledger() == ["pay W1"]
+    assert resume(other, allow_tools=frozenset({"pay"})).exit_code == 0
+    assert ledger() == ["pay W1", "pay back to W1"]

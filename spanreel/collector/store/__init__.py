@@ -11,7 +11,7 @@ from pathlib import Path
 from spanreel.collector.store.drain import drain as drain_spool
 from spanreel.collector.store.drain import waiting
 from spanreel.collector.store.reader import Counts, Reader
-from spanreel.collector.store.schema import connect_for_reading, connect_for_writing
+from spanreel.collector.store.schema import BehindError, connect_for_reading, connect_for_writing
 from spanreel.collector.store.writer import Added, Writer
 from spanreel.exceptions import StoreError
 
@@ -42,9 +42,7 @@ def open_reader(path: Path, *, drain: bool = True) -> Reader:
         with Writer(path) as writer:
             drain_spool(writer)
         return Reader(connect_for_reading(path), path)
-    if path.is_file() and path.stat().st_size == 0:
-        connect_for_writing(path).close()
-    connection = connect_for_reading(path)
+    connection = _up_to_date(path)
     try:
         behind = drain and waiting(path, connection)
         if not behind:
@@ -55,6 +53,14 @@ def open_reader(path: Path, *, drain: bool = True) -> Reader:
     except BaseException:
         connection.close()
         raise
+
+
+def _up_to_date(path: Path) -> sqlite3.Connection:
+    try:
+        return connect_for_reading(path)
+    except BehindError:  # or somebody else is making it at this moment, for whom this waits
+        connect_for_writing(path).close()
+        return connect_for_reading(path)
 
 
 def _drained(path: Path) -> bool:

@@ -84,6 +84,10 @@ CREATE TABLE spool(name TEXT PRIMARY KEY, offset INTEGER NOT NULL, torn_bytes IN
 """
 
 
+class BehindError(StoreError):
+    """The store lacks tables of this version: it is being made, or an earlier version made it."""
+
+
 def migrations() -> Migrations:
     """Every change of the tables, in order."""
     from sqlite_utils import Migrations
@@ -167,7 +171,7 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
         raise
     if pending:
         connection.close()
-        raise StoreError(
+        raise BehindError(
             f"the store at {path} is empty or of an earlier version", "open it once where it can be written"
         )
     return connection
