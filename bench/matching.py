@@ -147,7 +147,8 @@ def long_run(calls: int) -> list[Span]:
 
 def lists(replay: Replay) -> int:
     """How many messages the lists of all model calls hold."""
-    return sum(len(replay.input_of(step.number)) for step in replay.steps if step.kind != "tool")
+    numbers = [step.number for step in replay.steps if step.kind != "tool"]
+    return sum(len(replay.input_of(number)) for number in numbers if number is not None)
 
 
 def rebuilt(spans: list[Span], path: Path) -> dict[str, Any]:

@@ -123,8 +123,6 @@ def test_a_run_is_rebuilt_without_putting_a_body_together(tmp_path: Path) -> Non
     assert [len(replay.input_of(turn + 1)) for turn in range(6)] == [1, 3, 5, 7, 9, 11]
     assert replay.input_of(6)[-1]["parts"] == [{"type": "text", "content": f"and 4? {LONG}"}]
     bodies = [held(span.attributes, names.HTTP_REQUEST_BODY) for span in found]
-    assert [type(body) for body in bodies[1:]] == [
-        Pieces
-    ] * 5  # the first is what its shape holds
+    assert [type(body) for body in bodies[1:]] == [Pieces] * 5  # the first is what its shape holds
     assert [body.joined for body in bodies[1:]] == [None] * 5
     assert found == spans
