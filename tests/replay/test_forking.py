@@ -239,3 +239,14 @@ def test_options_that_cannot_be_meant(run, call, server, words, expected):
     assert (done.code, done.out, server.requests) == (2, "", []), done.err
     assert expected in done.err
     assert len(done.err.splitlines()) == 2
+
+
+def test_the_ways_on_from_a_divergence_run_what_was_named(run, call):
+    """Not what was recorded, where another command was given."""
+    Path("other.py").write_text(Path("agent.py").read_text().replace("Be kind.", "Be cold."))
+    done = call("replay", run, "--json", "--", "python", "other.py")
+    assert done.code == 4
+    ways = done.json["first_divergence"]["next"]
+    assert all(way.endswith("-- python other.py") for way in ways), ways
+    again = call(*ways[0].split()[1:])
+    assert again.code == 0, again.err
