@@ -5,8 +5,8 @@ usage: python bench/matching.py [--peers FOLDER] [--repeat 3] [--out FILE]
 VCR.py (9.4) is installed by name under FOLDER (default bench/.peers) and run by the same harness as spanreel, `replay_bench.py` of the shared
 bench folder, in one go: a conversation of N calls, each with the whole history. `vcr-body` compares the body, as one must to tell the turns of an
 agent apart; `vcr` is blind to it. Microseconds of the calling thread below the SDK's own work, median over the calls of a session. Then our matcher by itself: the
-same bytes, and a request whose `user` differs in every call, so that every message has to be compared. Last a run of 1,001 spans in memory: grouped, made
-into a `Replay`, and the message list of every call.
+same bytes, and a request whose `user` differs in every call, so that every message has to be compared. Last a run of 1,001 spans in a store, as a user
+reads it: `spanreel.load`, and the message list of every call; its parts by themselves: records read and grouped, spans read, the `Replay` made, the lists.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from pathlib import Path
 from typing import Any
 
+from spanreel.collector.store import open_reader, open_writer
 from spanreel.instrument.responder import ModelRequest
 from spanreel.replay.answer import Answer
 from spanreel.replay.build import build
+from spanreel.replay.load import load
 from spanreel.replay.match import Consumed, Hit, Matcher
+from spanreel.replay.pricing import price
 from spanreel.replay.recording import ModelEffect, Recording
+from spanreel.replay.timeline import Replay
 from spanreel.wire import attributes as names
-from spanreel.wire import conventions
-from spanreel.wire.grouping import group
 from spanreel.wire.spans import Scope, Span
 
 HERE = Path(__file__).resolve().parent
@@ -142,21 +145,33 @@ def long_run(calls: int) -> list[Span]:
     return spans
 
 
-def rebuilt(spans: list[Span]) -> dict[str, Any]:
-    """Milliseconds of CPU to a `Replay` with every message list, the best of five, and how many messages those lists hold."""
+def lists(replay: Replay) -> int:
+    """How many messages the lists of all model calls hold."""
+    return sum(len(replay.input_of(step.number)) for step in replay.steps if step.kind != "tool")
+
+
+def rebuilt(spans: list[Span], path: Path) -> dict[str, Any]:
+    """Milliseconds of CPU from the store at `path` to a `Replay` with every message list: the best of ten of each part, and of it all."""
+    with open_writer(path) as writer:
+        for at in range(0, len(spans), 64):
+            writer.add(spans[at : at + 64])
     best: dict[str, float] = {}
     held = 0
-    for _ in range(5):
+    for _ in range(10):
         times = [time.process_time()]
-        records = [conventions.read(span) for span in spans]
+        with open_reader(path) as reader:
+            run = reader.resolve("last")
+            times.append(time.process_time())
+            found = reader.spans(run.trace_id)
         times.append(time.process_time())
-        [run] = group(records)
+        replay = build(run, found, price)
         times.append(time.process_time())
-        replay = build(run, spans)
+        held = lists(replay)
         times.append(time.process_time())
-        held = sum(len(replay.input_of(step.number)) for step in replay.steps if step.kind != "tool")
+        lists(load("last", path))
         times.append(time.process_time())
-        for name, one, other in zip(("read", "group", "build", "lists"), times, times[1:], strict=False):
+        parts = ("group", "read", "build", "lists", "load and lists")
+        for name, one, other in zip(parts, times, times[1:], strict=False):
             best[name] = min(best.get(name, 1e9), round((other - one) * 1000, 1))
     return {"spans": len(spans), "messages in lists": held, "ms_cpu": best}
 
@@ -181,8 +196,9 @@ def main() -> None:
             "same bytes": {turns: round(matched(turns, "recorded"), 1) for turns in (*TURNS, 200)},
             "another user": {turns: round(matched(turns, "another"), 1) for turns in (*TURNS, 200)},
         },
-        "rebuild": rebuilt(long_run(500)),
     }
+    with tempfile.TemporaryDirectory() as folder:
+        row["rebuild"] = rebuilt(long_run(500), Path(folder) / "spans.db")
     options.out.write_text(json.dumps(row, indent=1) + "\n", "utf-8")
     print(json.dumps(row, indent=1))
 

@@ -35,6 +35,7 @@ _DROPPED: Final = frozenset(
         names.REPLAY_TIER,
         names.REPLAY_SOURCE_SPAN,
         names.REPLAY_OVERRIDES,
+        names.EXCEPTION_STACKTRACE,
     }
 )
 _TIMES_OF_DAY: Final = frozenset({"date", "traceparent"})
@@ -205,7 +206,7 @@ def _stable(
 
 def _attributes(said: Attributes, root: str) -> dict[str, Value]:
     kept = {key: value for key, value in said.items() if key not in _DROPPED}
-    for key in (names.CODE_FILE, names.EXCEPTION_STACKTRACE, names.PROCESS_CWD):
+    for key in (names.CODE_FILE, names.PROCESS_CWD):
         value = kept.get(key)
         if isinstance(value, str) and root:
             kept[key] = value.replace(root.rstrip("/\\") + "/", "") if value != root else "."

@@ -125,6 +125,6 @@ def test_a_run_is_rebuilt_without_putting_a_body_together(tmp_path: Path) -> Non
     bodies = [held(span.attributes, names.HTTP_REQUEST_BODY) for span in found]
     assert [type(body) for body in bodies[1:]] == [
         Pieces
-    ] * 5  # the first one is too short to repeat anything
+    ] * 5  # the first is what its shape holds
     assert [body.joined for body in bodies[1:]] == [None] * 5
     assert found == spans

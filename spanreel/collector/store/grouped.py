@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, fields
 from typing import Any, Final, TypeVar, cast, overload
 
-from spanreel.collector.store.rows import RECORD_QUERY, record_of
+from spanreel.collector.store.rows import records
 from spanreel.wire.grouping import Run, Step, apart
 from spanreel.wire.records import Record
 from spanreel.wire.usage import Usage
@@ -53,19 +53,19 @@ class Later(Sequence[T]):
 
 def runs_of(connection: sqlite3.Connection, trace: int) -> list[Run]:
     """The runs of a trace (its row id), grouped now; segments of a resumed run are apart."""
-    return apart(record_of(row) for row in _rows(connection, trace))
+    return apart(record for _, record in _records(connection, trace))
 
 
-def _rows(connection: sqlite3.Connection, trace: int) -> list[tuple[Any, ...]]:
-    return connection.execute(RECORD_QUERY + " WHERE span.trace = ? ORDER BY span.id", (trace,)).fetchall()
+def _records(connection: sqlite3.Connection, trace: int) -> list[tuple[int, Record]]:
+    return records(connection, "span.trace = ? ORDER BY span.id", (trace,))
 
 
 def store(connection: sqlite3.Connection, trace: int) -> None:
     """Group a trace and keep its runs and steps."""
     _drop_runs(connection, trace)
-    rows = _rows(connection, trace)
-    ids: dict[str, int] = {row[2].hex(): int(row[0]) for row in rows}
-    for run in apart(record_of(row) for row in rows):
+    found = _records(connection, trace)
+    ids = {record.span_id: number for number, record in found}
+    for run in apart(record for _, record in found):
         columns = ("trace", "run_id", "alias", "agent_name", "status", "model", "session", "started_ns", "ended_ns", "steps", "spans",
                    "input_tokens", "output_tokens", "cost", "error", "summary")  # fmt: skip
         values = (

@@ -17,7 +17,7 @@ from typing import Any, Final
 from spanreel.collector.store import grouped
 from spanreel.collector.store.keys import Keys
 from spanreel.collector.store.restorer import Reference, Restorer
-from spanreel.collector.store.rows import RECORD_QUERY, record_of
+from spanreel.collector.store.rows import records
 from spanreel.collector.store.schema import connect_for_writing
 from spanreel.exceptions import StoreError, UnknownRun
 from spanreel.wire.grouping import Run
@@ -28,12 +28,12 @@ from spanreel.wire.segments import joined, origin
 from spanreel.wire.spans import Attributes, Event, Link, Resource, Scope, Span
 
 _SPAN_QUERY: Final = (
-    "SELECT span.span_id, span.parent_span_id, shape.name, shape.span_kind, span.start_ns, span.end_ns,"
-    " span.status, span.status_message, span.rest, shape.id, shape.attributes, span.attributes, span.events, span.links,"
-    " shape.resource, shape.scope FROM span JOIN shape ON shape.id = span.shape JOIN trace ON trace.id = span.trace"
+    "SELECT span.span_id, span.parent_span_id, span.start_ns, span.end_ns, span.status, span.status_message, span.rest,"
+    " span.shape, span.attributes, span.events, span.links FROM span JOIN trace ON trace.id = span.trace"
     " WHERE trace.trace_id = ? ORDER BY span.start_ns, span.span_id"
 )
-_OWN: Final = 11  # where in such a row the attributes are that differ from the shape's
+_SHAPE, _OWN = 7, 8  # where in such a row its shape is, and the attributes that differ from the shape's
+_SHAPE_QUERY: Final = "SELECT id, name, span_kind, attributes, resource, scope FROM shape WHERE id IN (SELECT value FROM json_each(?))"
 
 _NOTHING_RARE: Final[dict[str, Any]] = {}
 
@@ -56,12 +56,16 @@ class Counts:
     torn_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
 class _Shape:
-    """What spans of one shape share; plain: each member is an attribute."""
+    """What spans of one shape share. plain: each member is an attribute."""
 
-    def __init__(self, members: dict[str, Any]) -> None:
-        self.members = members
-        self.plain = all(name[:1] != "$" for name in members)
+    name: str
+    kind: int
+    members: dict[str, Any]
+    plain: bool
+    resource: Resource
+    scope: Scope
 
 
 class Reader:
@@ -133,11 +137,12 @@ class Reader:
             restorer = Restorer(self._connection)
             self._keys.load()
             rows = self._connection.execute(_SPAN_QUERY, (raw,)).fetchall()
+            shapes = self._shapes({row[_SHAPE] for row in rows}, restorer)
+            rows = [row for row in rows if row[_SHAPE] in shapes]  # the others have been deleted just now
             own = [restorer.noted(row[_OWN]) if row[_OWN] else {} for row in rows]
             restorer.fetch()
-            shapes: dict[int, _Shape] = {}
             found = [
-                self._span(trace_id, row, members, restorer, shapes)
+                self._span(trace_id, row, shapes[row[_SHAPE]], members, restorer)
                 for row, members in zip(rows, own, strict=True)
             ]
         if not found:
@@ -152,9 +157,8 @@ class Reader:
     def tail(self, after: int = 0, limit: int = 10_000) -> tuple[int, list[Record]]:
         """Records in order of arrival, after a position that an earlier call gave; and the new position."""
         with _as_store_errors(self.path):
-            query = RECORD_QUERY + " WHERE span.id > ? ORDER BY span.id LIMIT ?"
-            found = self._connection.execute(query, (after, limit)).fetchall()
-        return (int(found[-1][0]) if found else after), [record_of(row) for row in found]
+            found = records(self._connection, "span.id > ? ORDER BY span.id LIMIT ?", (after, limit))
+        return (found[-1][0] if found else after), [record for _, record in found]
 
     def end(self) -> int:
         """The position behind the span that arrived last, for `tail`."""
@@ -249,53 +253,38 @@ class Reader:
                 connection.close()
         return stale
 
+    def _shapes(self, wanted: set[int], restorer: Restorer) -> dict[int, _Shape]:
+        found: dict[int, _Shape] = {}
+        rows = self._connection.execute(_SHAPE_QUERY, (json.dumps(list(wanted)),)).fetchall()
+        for number, name, kind, attributes, resource, scope in rows:
+            members = restorer.members(attributes)
+            plain = all(member[:1] != "$" for member in members)
+            sender, maker = self._resource(resource, restorer), self._scope(scope, restorer)
+            found[number] = _Shape(name, kind, members, plain, sender, maker)
+        return found
+
     def _span(
-        self,
-        trace_id: str,
-        row: tuple[Any, ...],
-        own: dict[str, Any],
-        restorer: Restorer,
-        shapes: dict[int, _Shape],
+        self, trace_id: str, row: tuple[Any, ...], shape: _Shape, own: dict[str, Any], restorer: Restorer
     ) -> Span:
-        (
-            span_id,
-            parent,
-            name,
-            kind,
-            start,
-            end,
-            status,
-            message,
-            rest,
-            shape,
-            common,
-            _,
-            events,
-            links,
-            resource,
-            scope,
-        ) = row
+        span_id, parent, start, end, status, message, rest, _, _, events, links = row
         rare: dict[str, Any] = json.loads(rest) if rest else _NOTHING_RARE
-        known = shapes.get(shape)
-        if known is None:
-            known = shapes[shape] = _Shape(restorer.members(common))
         return Span(
             trace_id=trace_id,
             span_id=span_id.hex(),
             parent_span_id=parent.hex() if parent else None,
-            name=name,
-            kind=kind,
+            name=shape.name,
+            kind=shape.kind,
             start_ns=start,
             end_ns=end,
             status=status,
             status_message=message or "",
-            attributes=self._attributes(known, own, rare.get("missing", ()), restorer),
+            attributes=self._attributes(shape, own, rare.get("missing", ()), restorer),
             events=tuple(Event(name, at, dict(pairs), dropped)
                          for name, at, pairs, dropped in restorer.value(events)) if events else (),
             links=tuple(Link(trace, span, state, dict(pairs), dropped, flags)
                         for trace, span, state, pairs, dropped, flags in restorer.value(links)) if links else (),
-            resource=self._resource(resource, restorer),
-            scope=self._scope(scope, restorer),
+            resource=shape.resource,
+            scope=shape.scope,
             trace_state=rare.get("ts", ""),
             flags=rare.get("fl", 0),
             dropped_attributes=rare.get("da", 0),

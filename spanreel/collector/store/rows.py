@@ -1,6 +1,6 @@
 """A span as rows: what it shares with others (its shape) and what is its own; and the record back from the columns.
 
-Values to rows and rows to values; it opens nothing. Every field of a record is a column (or in the JSON of the rare
+Values to rows and rows to values; it opens nothing and writes nothing. Every field of a record is a column (or in the JSON of the rare
 ones), so runs are listed and grouped without touching content.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from collections.abc import Sequence
 from typing import Any, Final
 
 from spanreel.wire.records import Record
@@ -29,12 +31,14 @@ INSERT_SPAN: Final = (
     f"INSERT INTO span({', '.join(OWN_COLUMNS)}) VALUES ({', '.join('?' * len(OWN_COLUMNS))})"  # noqa: S608
 )
 INSERT_SHAPE: Final = f"INSERT INTO shape(id, {', '.join(SHAPE_COLUMNS)}, attributes) VALUES ({', '.join('?' * (len(SHAPE_COLUMNS) + 2))})"  # noqa: S608
-RECORD_QUERY: Final = (
-    "SELECT span.id, trace.trace_id, span.span_id, span.parent_span_id, shape.name, span.start_ns,"  # noqa: S608
+_RECORD_QUERY: Final = (
+    "SELECT span.id, trace.trace_id, span.span_id, span.parent_span_id, span.shape, span.start_ns,"
     " span.end_ns, span.open, span.status, span.input_tokens, span.output_tokens, span.cache_read_tokens, span.cache_write_tokens,"
     " span.reasoning_tokens, span.cost, span.response_id, span.tool_call_id, span.error_type, span.error_message,"
-    f" span.http_status, span.body_hash, span.status_message, span.rest, {', '.join('shape.' + name for name in SHAPE_RECORD)}"
-    " FROM span JOIN trace ON trace.id = span.trace JOIN shape ON shape.id = span.shape"
+    " span.http_status, span.body_hash, span.status_message, span.rest FROM span JOIN trace ON trace.id = span.trace WHERE "
+)
+_SHAPE_QUERY: Final = (
+    f"SELECT id, name, {', '.join(SHAPE_RECORD)} FROM shape WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
 )
 _NOTHING_RARE: Final[dict[str, Any]] = {}
 _NO_COUNTS: Final = (None,) * 5
@@ -102,20 +106,44 @@ def _rest(span: Span, record: Record, missing: list[str]) -> str | None:
     return json.dumps(found, separators=(",", ":"), ensure_ascii=False) if found else None
 
 
-def record_of(row: tuple[Any, ...]) -> Record:
-    """The record of a RECORD_QUERY row."""
-    (_, trace_id, span_id, parent, name, start, end, is_open, status, tokens_in, tokens_out, cache_read, cache_write, reasoning, cost,
-     response_id, tool_call_id, error_type, error_message, http_status, body_hash, status_message, rest, kind, emitter, exchange, operation, provider,
-     model, response_model, finish_reasons, tool_name, safety, agent, session, user, run_id, dialect, outcome, lane, source,
-     source_run_id) = row  # fmt: skip
+def records(connection: sqlite3.Connection, where: str, values: Sequence[int]) -> list[tuple[int, Record]]:
+    """Records with their row ids; what spans share is read once.
+
+    Args:
+        connection: to the store.
+        where: which ones, in which order, in SQL; a constant.
+        values: its parameters.
+    """
+    rows = connection.execute(_RECORD_QUERY + where, values).fetchall()
+    wanted = json.dumps(list({row[4] for row in rows}))
+    shapes = {shape[0]: _told(shape) for shape in connection.execute(_SHAPE_QUERY, (wanted,))}
+    # a shape that is gone: so is the span, since the rows were read
+    return [(row[0], _record(row, shapes[row[4]])) for row in rows if row[4] in shapes]
+
+
+def _told(shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a shape says of its records, in the types of a record."""
+    _, name, kind, emitter, exchange, operation, provider, model, response_model, reasons, *others = shape
+    finish_reasons = tuple(json.loads(reasons)) if reasons else ()
+    return (
+        name, kind, emitter or "", bool(exchange), operation, provider, model, response_model, finish_reasons,
+        *others,
+    )  # fmt: skip
+
+
+def _record(row: tuple[Any, ...], shape: tuple[Any, ...]) -> Record:
+    (_, trace_id, span_id, parent, _, start, end, is_open, status, tokens_in, tokens_out, cache_read, cache_write, reasoning, cost,
+     response_id, tool_call_id, error_type, error_message, http_status, body_hash, status_message, rest) = row  # fmt: skip
+    (name, kind, emitter, exchange, operation, provider, model, response_model, finish_reasons, tool_name, safety, agent, session,
+     user, run_id, dialect, outcome, lane, source, source_run_id) = shape  # fmt: skip
     rare: dict[str, Any] = json.loads(rest) if rest else _NOTHING_RARE
     times = rare.get("times") or (start, end)
     counts = (tokens_in, tokens_out, cache_read, cache_write, reasoning)
     return Record(
-        trace_id.hex(), span_id.hex(), rare.get("parent", parent.hex() if parent else None), rare.get("name", name), times[0], times[1], kind, emitter or "", bool(is_open),
-        bool(exchange), operation, provider, model, response_model, response_id,
+        trace_id.hex(), span_id.hex(), rare.get("parent", parent.hex() if parent else None), rare.get("name", name), times[0], times[1], kind, emitter, bool(is_open),
+        exchange, operation, provider, model, response_model, response_id,
         _NONE_USED if counts == _NO_COUNTS else Usage(*counts),
-        tuple(json.loads(finish_reasons)) if finish_reasons else (), tool_name, tool_call_id, safety, agent, session, user, run_id,
+        finish_reasons, tool_name, tool_call_id, safety, agent, session, user, run_id,
         rare.get("status", status), error_type, status_message if "message" in rare else error_message, cost, dialect, outcome,
         http_status, rare.get("resend", 0), _hash_named(body_hash), lane, source, source_run_id, rare.get("incomplete"), rare.get("segment", 0),
     )  # fmt: skip
