@@ -84,7 +84,10 @@ def _edited(effect: Effect, answer: dict[str, object] | None, kept: Path | None,
         said, remedy = (
             (str(error.args[0]), error.remedy)
             if isinstance(error, SpanreelError)
-            else (str(error), "mend it")
+            else (
+                f"{file} cannot be read ({getattr(error, 'strerror', None) or 'it is no UTF-8 text'})",
+                "mend it",
+            )
         )
         again = f"{remedy}, then: spanreel fork {run} --edit {effect.number}=@{file}"
         raise Usage(said if kept else f"{said}; what you wrote is in {file}", again) from None

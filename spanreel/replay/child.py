@@ -43,6 +43,7 @@ class Plan:
     """What the child is to do. function: ``module:name``, called with `inputs`; else the program of `arguments` is run.
 
     policy: `Policy.as_dict`. segment: of a run that is resumed, which part of it this process is (2, 3, …).
+    named: the program was named now, and is not the recorded one.
     """
 
     run: str
@@ -50,6 +51,7 @@ class Plan:
     policy: dict[str, Any]
     whole_process: bool
     segment: int | None = None
+    named: bool = False
     arguments: tuple[str, ...] = ()
     function: str | None = None
     file: str | None = None
@@ -151,7 +153,7 @@ def _planned(
     """The plan with what to run, the interpreter with its options, and the folder to start in."""
     if command:
         program = commands.program(command)
-        return _with_program(plan, program), program, None
+        return replace(_with_program(plan, program), named=True), program, None
     again = f"spanreel replay {found.run.run_id[:12]} -- python …"
     folder = _folder(found, again)
     said = found.root.attributes
@@ -308,8 +310,9 @@ def main(shared: str) -> None:
         )
         launch.record(plan.store)
         continuing.install(found.origins)
+        named = replace(found.recording, command=plan.arguments, named=True)
         execution = Execution(
-            found.recording,
+            named if plan.named else found.recording,
             policy,
             store=plan.store,
             own_run=False,

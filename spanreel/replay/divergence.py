@@ -210,7 +210,8 @@ def next_commands(recording: Recording, step: int) -> list[str]:
     if recording.command:
         again = f"spanreel run -- {shlex.join(('python', *recording.command))}"
     fork = f"spanreel fork {name} --at {step}"
-    return [fork, f"{fork} --edit {step}", again]
+    what = f" -- {shlex.join(('python', *recording.command))}" if recording.named else ""
+    return [fork + what, f"{fork} --edit {step}{what}", again]
 
 
 def see_commands(source_run_id: str, run_id: str | None = None) -> list[str]:

@@ -156,6 +156,9 @@ def policy_of(
     ):  # fmt: skip
         if value not in known:
             raise SpanreelError(f"{name}={value!r} is none of the settings", f"use one of {', '.join(known)}")
+    step: Any = at
+    if isinstance(step, bool) or not isinstance(step, int | None):
+        raise SpanreelError(f"at={step!r} is no step", "give its number, from 1")
     if isinstance(allow_tools, str):
         allow_tools = (allow_tools,)
     said = overrides_of(overrides)

@@ -1,10 +1,11 @@
-"""Whether an execution can come to the steps that somebody wants to be different: not where a served tool hides them. Quiet."""
+"""Whether an execution can come to the steps that somebody wants to be different: not where a served tool hides them."""
 
 from __future__ import annotations
 
 from spanreel.exceptions import SpanreelError
+from spanreel.replay import stubs
 from spanreel.replay.policy import Policy
-from spanreel.replay.recording import Recording, ToolEffect
+from spanreel.replay.recording import ModelEffect, Recording, ToolEffect
 
 
 def check(recording: Recording, policy: Policy) -> None:
@@ -23,6 +24,9 @@ def check(recording: Recording, policy: Policy) -> None:
         )
     said = policy.overrides
     wanted = {*said.steps, *said.responses, *said.requests, *([] if at is None else [at])}
+    for effect in own:
+        if isinstance(effect, ModelEffect) and effect.number in said.responses:
+            stubs.check(said.responses[effect.number])
     tools = {one.span_id: one for one in own if isinstance(one, ToolEffect)}
     for effect in own:
         closed = [tools[one] for one in effect.within if one in tools and not _enters(tools[one], policy)]

@@ -107,10 +107,9 @@ class Recording:
 
     run_id: the run that was asked for. redacted: secrets were blanked in it, so what is compared must be blanked too.
     errors: the exceptions that ended its runs, by type, and the process, as ``exit code 3``.
-    warnings: what could not be taken in, in words.
+    warnings: what could not be taken in, in words. decisions: about its gates, by approval id, in order.
     started_ns: when the run began, Unix nanoseconds; 0: not known. uuid_seed: of the uuid4 values that it drew, if kept.
-    decisions: about its gates, by approval id, in order.
-    name: what means it in a command; empty: its run_id does. command: what followed the interpreter's name, if known.
+    name: what means it in a command; empty: its run_id does. command: what follows the interpreter's name; named: only now.
     """
 
     run_id: str
@@ -126,6 +125,7 @@ class Recording:
     decisions: Mapping[str, tuple[Decision, ...]] = field(default_factory=dict[str, "tuple[Decision, ...]"])
     name: str = ""
     command: tuple[str, ...] = ()
+    named: bool = False
 
     @classmethod
     def from_spans(

@@ -13,7 +13,7 @@ from spanreel.exceptions import SpanreelError
 from spanreel.instrument import codec
 from spanreel.instrument.responder import ModelAnswer, ModelRequest
 from spanreel.wire import recognise, rendering
-from spanreel.wire.lenient import mapping, parse
+from spanreel.wire.lenient import mapping, objects, parse
 from spanreel.wire.messages import message, text
 
 PLACEHOLDER: Final = object()
@@ -27,7 +27,8 @@ def model(request: ModelRequest, response: Any) -> ModelAnswer:
 
     Args:
         request: what the SDK sent.
-        response: `PLACEHOLDER`; a text; a GenAI message (``{"role": "assistant", "parts": [...]}``); or a reply of the
+        response: `PLACEHOLDER`; a text; a GenAI message (``{"role": "assistant", "parts": [...]}``), one
+            in OpenAI chat's form (``{"content": ..., "tool_calls": [...]}``); or a reply of the
             request's own dialect (``{"body": {...}, "status": 200}``).
 
     Raises:
@@ -44,10 +45,8 @@ def model(request: ModelRequest, response: Any) -> ModelAnswer:
     elif isinstance(response, Mapping) and isinstance(response.get("parts"), list):
         said = {"role": "assistant", **response}
     else:
-        raise SpanreelError(
-            "a model step is answered by a text, a GenAI message, or {'body': ...} of its dialect",
-            "see docs/replay.md",
-        )
+        check(response)
+        said = _of_chat(response)
     body = rendering.answer(
         request.dialect,
         said,
@@ -55,6 +54,31 @@ def model(request: ModelRequest, response: Any) -> ModelAnswer:
         response_id="stub",
     )
     return _answer(request, body, 200, "stub")
+
+
+def check(response: Any) -> None:
+    """See that a model step can be answered by this.
+
+    Raises:
+        SpanreelError: it is no text, no message and no body.
+    """
+    known = ("parts", "body", "content", "tool_calls")
+    if not (
+        isinstance(response, str) or (isinstance(response, Mapping) and any(one in response for one in known))
+    ):
+        raise SpanreelError(
+            "a model step is answered by a text, a message, or a whole body of its dialect",
+            'such as {"content": "…", "tool_calls": [{"id": "…", "function": {"name": "…", "arguments": "{}"}}]}, '
+            '{"parts": […]}, {"body": {…}}',
+        )
+
+
+def _of_chat(response: Mapping[str, Any]) -> dict[str, Any]:
+    """A message in OpenAI chat's form, which people know by heart."""
+    calls = [{"type": "function", **one} for one in objects(response.get("tool_calls"))]
+    said = {"role": "assistant", **response} | ({"tool_calls": calls} if calls else {})
+    body = {"choices": [{"index": 0, "message": said, "finish_reason": "tool_calls" if calls else "stop"}]}
+    return rendering.neutral_answer("openai.chat", {}, 200, json.dumps(body).encode()).message
 
 
 def tool(result: Any) -> str:

@@ -119,6 +119,20 @@ def test_a_step_can_be_given_its_answer(run, call, server):
     assert "spanreel diff" in done.out
 
 
+def test_a_model_step_is_answered_by_a_message_with_a_tool_call(run, call, server):
+    """In the form that people know by heart; what is none is refused before anything runs."""
+    said = (
+        '{"tool_calls": [{"id": "c", "function": {"name": "refund", "arguments": "{\\"order\\": \\"8\\"}"}}]}'
+    )
+    done = call("fork", run, "--respond", f"1={said}", "--allow-tool", "refund")
+    assert done.code == 0, done.err
+    assert Path("refunds.txt").read_text() == "8"
+    assert server.requests[-1]["messages"][-1]["tool_call_id"] == "c"
+    refused = call("fork", run, "--respond", '1={"foo": 1}')
+    assert (refused.code, refused.out) == (1, "")
+    assert "is answered by a text, a message" in refused.err
+
+
 def editor(code: str) -> dict[str, str]:
     """An editor that changes the document by a line of Python."""
     script = (
@@ -225,3 +239,14 @@ def test_options_that_cannot_be_meant(run, call, server, words, expected):
     assert (done.code, done.out, server.requests) == (2, "", []), done.err
     assert expected in done.err
     assert len(done.err.splitlines()) == 2
+
+
+def test_the_ways_on_from_a_divergence_run_what_was_named(run, call):
+    """Not what was recorded, where another command was given."""
+    Path("other.py").write_text(Path("agent.py").read_text().replace("Be kind.", "Be cold."))
+    done = call("replay", run, "--json", "--", "python", "other.py")
+    assert done.code == 4
+    ways = done.json["first_divergence"]["next"]
+    assert all(way.endswith("-- python other.py") for way in ways), ways
+    again = call(*ways[0].split()[1:])
+    assert again.code == 0, again.err

@@ -82,3 +82,10 @@ def test_a_named_tool_in_a_replay_asks_the_recording(run, server):
         assert flat(agent()) == flat(first)
     assert (entered, len(server.requests)) == (["helper"], asked)
     assert execution.verdict.verdict == "exact"
+
+
+@pytest.mark.parametrize("at", ["2", True, 2.0])
+def test_a_step_is_a_number(run, at):
+    """Anything else is refused in words."""
+    with pytest.raises(SpanreelError, match="is no step"):
+        spanreel.replaying(run[1], at=at)
