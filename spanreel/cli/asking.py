@@ -95,10 +95,13 @@ def ask_samples(
     """Ask one model call `count` times as it was and `count` times with the change; the exit code."""
     from spanreel.cli.render.resent import sample_lines
     from spanreel.replay.samples import sample
+    from spanreel.replay.spread import answers_needed
 
     def tell(one: Sample) -> None:
         note(f"{one.setting} setting, answer {one.turn} of {count}")
 
+    if count < answers_needed():
+        note(f"{count} answers of each are too few to tell a change from noise; {answers_needed()} can")
     found = sample(run, count, overrides=changed, step=step, store=store, budget=budget, on_sample=tell)
     if json:
         say_json(found.to_json(indent=2))

@@ -58,11 +58,16 @@ def target(request: ModelRequest, model: Any) -> tuple[str, Any]:
 
     A provider's name before a slash is taken off: for the call's own dialect that is all, for another one it is the
     dialect to send in. Where the agent itself names models with a slash (a router such as OpenRouter), it is a name.
+
+    Raises:
+        SpanreelError: it names a provider only.
     """
     if not isinstance(model, str):
         return request.dialect, model
     word, slash, rest = model.partition("/")
-    known = TARGETS.get(word.lower()) if slash and rest else None
+    known = TARGETS.get(word.lower()) if slash else None
+    if known is not None and not rest:
+        raise SpanreelError(f"model={model} names a provider and no model", f"such as model={word}/NAME")
     own = recognise.request_model(request.body, request.url) or ""
     if known is None or "/" in own.removeprefix("models/"):
         return request.dialect, model

@@ -67,7 +67,7 @@ class Verdict(Frozen):
         verdict: exact (byte for byte, or but for ids and order), equivalent, drifted or diverged. Only effects that were
             wanted recorded are judged.
         first_divergence: the first cause. consequences: calls after it that were not recorded either.
-        status: completed or error, of the agent; paused at a gate or in doubt; cancelled by a budget.
+        status: completed or error, of the agent; diverged; paused at a gate or in doubt; cancelled by a budget.
         stopped: what it waits for, or which budget is spent.
         spent_tokens, spent_cost: what the live model calls used, in USD; null if there were none, or if it is not known.
     """
@@ -79,7 +79,7 @@ class Verdict(Frozen):
     effects: Effects
     first_divergence: DivergenceReport | None = None
     unconsumed: list[Unconsumed] = Field(default_factory=list[Unconsumed])
-    status: Literal["completed", "error", "paused", "cancelled"] = "completed"
+    status: Literal["completed", "error", "diverged", "paused", "cancelled"] = "completed"
     stopped: str | None = None
     spent_tokens: ReplayTokens | None = None
     spent_cost: str | None = None
@@ -131,14 +131,15 @@ def judge(
     if first is None and wanted and not stopped:
         first = about(wanted[0], "unconsumed", recording.run_id, run_id=run_id, recording=recording)
     failed = bool(ended or books.divergences or books.denied)
+    word: Word = "diverged" if first or (wanted and not books.stopped) else _worst(books.drift)
     return Verdict(
         run_id=run_id,
         source_run_id=recording.run_id,
-        verdict="diverged" if first or (wanted and not books.stopped) else _worst(books.drift),
+        verdict=word,
         effects=Effects(recorded=books.recorded, live=books.live, stub=books.stub, denied=len(books.denied)),
         first_divergence=first,
         unconsumed=unconsumed(left),
-        status=_stop(books) or ("error" if failed else "completed"),
+        status=_stop(books) or ("diverged" if word == "diverged" else "error" if failed else "completed"),
         stopped=books.stopped,
         spent_tokens=ReplayTokens.of(books.usage) if books.live_models else None,
         spent_cost=_cost(books),

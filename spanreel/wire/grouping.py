@@ -34,6 +34,7 @@ _ENDED_BY = {
     "ApprovalPending": "paused",
     "DecisionNeeded": "paused",
     "Divergence": "diverged",
+    "BudgetSpent": "cancelled",
 }
 
 
