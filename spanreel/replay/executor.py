@@ -33,7 +33,7 @@ from spanreel.replay.books import Books
 from spanreel.replay.callsite import code_line
 from spanreel.replay.contract import check_tool
 from spanreel.replay.match import Consumed, Hit, Matcher, Miss, attempt_of
-from spanreel.replay.origin import root_facts
+from spanreel.replay.origin import fork_index, root_facts
 from spanreel.replay.policy import Policy
 from spanreel.replay.recording import ModelEffect, Recording, ToolEffect
 from spanreel.replay.routes import Router
@@ -77,7 +77,7 @@ class Executor:
         self._lock = threading.RLock()
         self._asked = 0
         self._numbers: dict[tuple[str, bytes], int] = {}
-        self._fork = _fork_index(recording, self.policy.at)
+        self._fork = fork_index(recording, self.policy.at)
         self._around = recording.effects[self._fork].within if self._fork < len(recording.effects) else ()
         self._seen: set[int] = set()
         self._forked = False
@@ -396,11 +396,3 @@ class Executor:
                 raise self.books.diverged(report)
 
         return more_than_recorded
-
-
-def _fork_index(recording: Recording, at: int | None) -> int:
-    """The place of the first effect that a fork at this step does not serve."""
-    if at is None:
-        return 0
-    later = (one.index for one in recording.effects if one.run_id == recording.run_id and one.number >= at)
-    return next(later, len(recording.effects))

@@ -35,6 +35,14 @@ def root_facts(recording: Recording, policy: Policy, segment: int | None) -> Roo
     return RootFacts(said, tuple(links), outward=policy.goes_live)
 
 
+def fork_index(recording: Recording, at: int | None) -> int:
+    """The place of the first effect that a fork at this step does not serve."""
+    if at is None:
+        return 0
+    later = (one.index for one in recording.effects if one.run_id == recording.run_id and one.number >= at)
+    return next(later, len(recording.effects))
+
+
 def resumed(root: Attributes, policy: Policy) -> Policy:
     """The policy that goes on with a run: one that was itself an execution keeps its overrides, and its authority.
 
