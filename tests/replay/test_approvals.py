@@ -68,7 +68,7 @@ def host():
 
 
 @spanreel.tool(safety="irreversible")
-def refund(order: str) -> str:
+def repay(order: str) -> str:
     """A tool with a gate inside."""
     return f"refunded {order}" if spanreel.await_approval("refund", "Refund it?", {"order": order}) else "no"
 
@@ -76,7 +76,7 @@ def refund(order: str) -> str:
 @spanreel.agent
 def clerk(order: str) -> str:
     """An agent that asks before it pays."""
-    return refund(order)
+    return repay(order)
 
 
 @spanreel.agent
