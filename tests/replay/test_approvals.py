@@ -112,7 +112,7 @@ def test_a_gate_pauses_the_run_and_fails_nobody(recording: spanreel.Instrumentat
         found.run_id,
         "Refund it?",
     )
-    assert [(step.name, step.status) for step in found.steps] == [("refund", "ok")]
+    assert [(step.name, step.status) for step in found.steps] == [("repay", "ok")]
     (gate,) = found.approvals
     assert (gate.id, gate.status, gate.summary, gate.details) == (
         "refund",
