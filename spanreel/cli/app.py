@@ -45,7 +45,7 @@ COMMANDS = (
     ("runs", reading.runs, "List the recorded runs."),
     ("show", reading.show, "Show one run as a tree."),
     ("timeline", reading.timeline, "Show one run in time."),
-    ("replay", executing.replay, "Run a recorded agent again, offline."),
+    ("replay", executing.replay, "Run a recorded agent again, offline or live."),
     ("fork", executing.fork, "Go another way from a step on."),
     ("approve", deciding.approve, "Approve what a run waits for."),
     ("reject", deciding.reject, "Reject what a run waits for."),
@@ -79,7 +79,7 @@ for name, function, short in COMMANDS:
 def spanreel(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Record an agent as OpenTelemetry spans; look at a run, compare two, run it again offline.
+    """Record an agent as OpenTelemetry spans; look at a run, compare two, run it again.
 
     New here? `spanreel try` shows it all in a minute, without a key.
     """
