@@ -14,7 +14,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,8 +30,6 @@ BEFORE_RESUME: Final = "before_resume"
 EVENTS: Final = (BEFORE_RESUME,)
 SECONDS: Final = 120.0
 _FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-
-Function = Callable[[Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True, slots=True)

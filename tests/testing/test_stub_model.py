@@ -64,6 +64,25 @@ def test_no_answer_left_is_not_swallowed() -> None:
         agent()
 
 
+def test_answers_are_added_and_forgotten_within_the_block() -> None:
+    """What is enqueued comes after what was given; after `clear` there is none, and no call is remembered."""
+    with (
+        contextlib.suppress(EffectDenied),
+        stub_model(["one"]) as stub,
+        openai.OpenAI(max_retries=0) as client,
+    ):
+        stub.enqueue("two", "three")
+        said = [
+            client.chat.completions.create(model="m", messages=HI).choices[0].message.content
+            for _ in range(2)
+        ]
+        assert said == ["one", "two"]
+        stub.clear()
+        assert stub.calls == []
+        with pytest.raises(EffectDenied):
+            client.chat.completions.create(model="m", messages=HI)
+
+
 def test_what_the_function_finds_wrong_comes_out() -> None:
     """An assertion inside it is the block's error, not a failed connection that the SDK tries again."""
 
