@@ -66,10 +66,11 @@ def session(python: Path, replayer: str, repeat: int) -> dict[int, float]:
         "--repeat",
         str(repeat),
     ]
-    environ = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{SHARED}"}
-    lines = subprocess.run(
-        [str(word) for word in command], env=environ, check=True, capture_output=True, text=True
-    ).stdout.splitlines()
+    with tempfile.TemporaryDirectory() as folder:  # where the sessions are left
+        environ = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{SHARED}", "TMPDIR": folder}
+        lines = subprocess.run(
+            [str(word) for word in command], env=environ, check=True, capture_output=True, text=True
+        ).stdout.splitlines()
     rows = [json.loads(line) for line in lines]
     assert not any(row["live_calls_in_replay"] for row in rows), rows
     return {row["turns"]: row["send_us_replay"] / 1000 for row in rows}
