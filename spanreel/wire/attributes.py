@@ -117,6 +117,48 @@ APPROVAL_ACTOR: Final = "spanreel.approval.actor"  # JSON object, or a name
 APPROVAL_REASON: Final = "spanreel.approval.reason"
 NOTE: Final = "spanreel.note"  # event name; attributes spanreel.note.kind, .summary, .data
 
+# ours: playbooks
+PLAYBOOK_NAME: Final = "spanreel.playbook.name"
+PLAYBOOK_HASH: Final = (
+    "spanreel.playbook.hash"  # sha256:<64 hex>: on the root of each execution, and on the body
+)
+PLAYBOOK_STATE: Final = "spanreel.playbook.state"  # on state spans
+PLAYBOOK_VISIT: Final = "spanreel.playbook.state.visit"
+PLAYBOOK_NEXT: Final = "spanreel.playbook.state.next"
+PLAYBOOK_SAVED: Final = "spanreel.playbook.state.saved"  # JSON: the variables that the state set
+PLAYBOOK_ATTEMPT: Final = "spanreel.playbook.attempt"  # 2, 3, ...: of an action that was tried again
+PLAYBOOK_PURPOSE: Final = "spanreel.playbook.purpose"  # compensation
+PLAYBOOK_MODE: Final = "spanreel.playbook.mode"  # strict | guided | shadow, on the root of an execution
+PLAYBOOK_PARAMS: Final = "spanreel.playbook.params"  # canonical JSON, on the root of an execution
+PLAYBOOK_GUARD: Final = (
+    "spanreel.playbook.guard"  # which guard stopped it, on its root and on the state's span
+)
+PLAYBOOK_STOPPED_AT: Final = "spanreel.playbook.stopped_at"  # the state, on the root
+PLAYBOOK_REASON: Final = "spanreel.playbook.reason"
+PLAYBOOK_MODEL_CALLS: Final = "spanreel.playbook.model_calls"  # that it made itself
+PLAYBOOK_TOOL_CALLS: Final = "spanreel.playbook.tool_calls"
+PLAYBOOK_SCORE: Final = (
+    "spanreel.playbook.score"  # 0 to 1: of a shadow, how much of what the agent did it proposed
+)
+PLAYBOOK_DIVERGENCE: Final = "spanreel.playbook.divergence"  # JSON: of a shadow, the first one
+PLAYBOOK_AVOIDED: Final = (
+    "spanreel.playbook.avoided"  # JSON: model_calls, tokens, cost, seconds that its sources needed
+)
+PLAYBOOK_BODY: Final = "spanreel.playbook.body"  # JSON text, on the span that keeps a body
+PLAYBOOK_ORIGIN: Final = "spanreel.playbook.origin"
+PLAYBOOK_REPORT: Final = "spanreel.playbook.report"  # JSON: what the compiler said of it
+PLAYBOOK_PARENT: Final = "spanreel.playbook.parent"  # the hash that a repair began with
+DECISION: Final = (
+    "spanreel.decision.kind"  # added | status | promote | review | repair | dispatch | hook | exported | ...
+)
+DECISION_FROM: Final = "spanreel.decision.from"
+DECISION_TO: Final = "spanreel.decision.to"
+DECISION_ACTOR: Final = "spanreel.decision.actor"  # JSON object, or a name
+DECISION_REASON: Final = "spanreel.decision.reason"
+DECISION_GATES: Final = "spanreel.decision.gates"  # JSON: each gate, what it asked, what was found
+DECISION_FORCED: Final = "spanreel.decision.forced"
+DECISION_RUNS: Final = "spanreel.decision.runs"  # ids of the runs that it is about
+
 # ours: recordings that are kept with tests, on the root
 RECORDING_FORMAT: Final = "spanreel.recording.format"  # 1
 RECORDING_SPANS: Final = (

@@ -1,0 +1,1 @@
+"""Playbooks: what worked, as explicit states with variables, guards and approvals."""

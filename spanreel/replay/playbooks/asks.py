@@ -1,0 +1,187 @@
+"""What a walk asks of the world, one value each: it yields one of these and is sent the answer, or an exception thrown.
+
+Quiet. The walk knows no tool, clock, model or file; whoever drives it does (`driver` for real and in an execution,
+`simulate` on paper), so that there is one walk, in sync and async code, live, in shadow and in a simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from spanreel.replay.playbooks.body import Body, State
+
+Guard: TypeAlias = Literal[
+    "params", "precondition", "approval", "tool", "binding", "budget", "call", "expect", "postcondition", "repeat",
+    "assert", "branch", "playbook", "compensation", "max_steps", "max_visits", "success", "output",
+]  # fmt: skip
+"""What can stop a run of a playbook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a state did not go through. guard: which one said no; error: the exception of a call, if one did."""
+
+    guard: Guard
+    state: str
+    reason: str
+    error: BaseException | None = None
+
+
+class Stopped(Exception):
+    """A run of a playbook was stopped by one of its guards; nothing after it was done."""
+
+    def __init__(self, failure: Failure) -> None:
+        where = f"state {failure.state}: " if failure.state else ""
+        super().__init__(f"{where}{failure.guard}: {failure.reason}")
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFacts:
+    """What is known of a registered tool. pre, post: its author's conditions, objects or callables."""
+
+    name: str
+    safety: str
+    pre: tuple[Any, ...] = ()
+    post: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Of this execution so far. cost: USD of its model calls, None where nobody knows."""
+
+    seconds: float = 0.0
+    cost: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """A state is entered, for the visit-th time. Answer: None."""
+
+    state: str
+    visit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A state is left. next: where to; None: the path is over. Answer: None."""
+
+    state: str
+    next: str | None
+    failure: Failure | None = None
+    saved: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is registered under a tool's name? Answer: ToolFacts, or None."""
+
+    tool: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call a tool. Answer: its result; or its exception, thrown. purpose: `call`, or `compensation`."""
+
+    state: str
+    tool: str
+    args: Mapping[str, Any]
+    safety: str
+    attempt: int = 1
+    purpose: str = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask a model. Answer: its text, or with a schema the JSON value; or an exception, thrown."""
+
+    state: str
+    prompt: str
+    system: str | None
+    schema: Mapping[str, Any] | None
+    model: str | None
+    parameters: Mapping[str, Any]
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Wait for a decision. Answer: a Decision (truthy when approved)."""
+
+    state: str
+    id: str
+    summary: str | None
+    details: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunPython:
+    """Call a function with the variables (`function` is ``module:name``, or a callable). Answer: what it returned."""
+
+    state: str
+    function: Any
+    variables: Mapping[str, Any]
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Does this condition of the surroundings hold? Answer: a Judgement."""
+
+    state: str
+    condition: Mapping[str, Any]
+    variables: Mapping[str, Any]
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let this much time pass. Answer: None."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpentSoFar:
+    """What was spent? Answer: Spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The body of another playbook: of that hash, or the active one of the name. Answer: Body; or an exception, thrown."""
+
+    name: str
+    hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Guided: can this state be mended? Answer: the state to try instead, once; or None."""
+
+    body: Body
+    failure: Failure
+    variables: Mapping[str, Any]
+
+
+AnyAsk: TypeAlias = (
+    "Enter | Leave | Known | Call | Ask | Gate | RunPython | Probe | Wait | SpentSoFar | Load | Mend"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """What a run of a playbook came to.
+
+    output: see `Body.output`. variables: at the end. visited: states in order. mended: of a guided run, the states
+    that were tried in another form, and helped. model_calls, tool_calls: that it made.
+    """
+
+    output: Any
+    variables: Mapping[str, Any]
+    visited: tuple[str, ...]
+    model_calls: int = 0
+    tool_calls: int = 0
+    mended: Mapping[str, State] = field(default_factory=dict[str, "State"])

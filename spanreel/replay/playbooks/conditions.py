@@ -1,0 +1,259 @@
+"""What has to hold: pre- and postconditions, assertions, `until`, success criteria, predicates of matchers.
+
+Quiet: it judges values. What it takes to know the surroundings (a file, a port, a function) is asked of `surroundings`
+by whoever walks the playbook; here such a condition is only recognised (`is_probe`). The judgement has three values:
+True, False, and None, unknown, which is never a pass.
+
+A condition is an object: a subject (`json`: a path), and predicates on it, all of which have to hold:
+``{"json": "order.status", "equals": "delivered"}``, ``{"json": "total", "min": 0, "max": 500}``. In `post` and `until`
+the path starts at the result, elsewhere at the variables; `{"var": path}` starts at the variables everywhere.
+`{"any": [...]}`, `{"all": [...]}`, `{"not": {...}}` combine. Predicates may hold bindings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from spanreel.replay.playbooks.binding import Unbound, Variables, bind, found, query
+
+MISSING: Final = object()
+SUBJECTS: Final = ("json", "var")
+COMBINED: Final = ("any", "all", "not")
+PROBES: Final = (
+    "always",
+    "file_exists",
+    "path_not_exists",
+    "command_available",
+    "env_exists",
+    "env_equals",
+    "port_free",
+    "cwd_contains",
+    "git_clean",
+    "http_ok",
+    "tool_available",
+    "python",
+    "judge",
+)
+"""Conditions of the surroundings, see `surroundings`. `judge` asks a model: its answer is not deterministic."""
+OF_PROGRAMS: Final = ("exit_code", "stdout_contains", "stderr_contains", "output_regex")
+"""Short forms for the result of a program, an object with `exit_code`, `stdout` and `stderr`."""
+SECONDS: Final = 1.0
+"""How long a regular expression may search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """holds: True, False, or None: nobody knows. why: in words, with what was found."""
+
+    holds: bool | None
+    why: str
+
+    def __bool__(self) -> bool:
+        return self.holds is True
+
+
+def _matches(value: Any, pattern: Any) -> bool:
+    import regex
+
+    try:
+        return isinstance(value, str) and regex.search(pattern, value, timeout=SECONDS) is not None
+    except TimeoutError:
+        raise Unbound(f"the pattern {pattern!r} searched for longer than {SECONDS:g} s") from None
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Equality of JSON values: 1 is 1.0, but True is not 1."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+def _is_in(value: Any, options: Any) -> bool:
+    if not isinstance(options, (list, tuple, Mapping)):
+        raise Unbound(f"{_short(options)} is no list to be in")
+    return any(equal(value, option) for option in options)
+
+
+def _contains(value: Any, wanted: Any) -> bool:
+    parts: Any = wanted if isinstance(wanted, (list, tuple)) else [wanted]
+    if isinstance(value, str):
+        return all(str(part) in value for part in parts)
+    return isinstance(value, (list, tuple, Mapping)) and all(_is_in(part, value) for part in parts)
+
+
+def _compared(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    def compare(value: Any, limit: Any) -> bool:
+        numbers = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in (value, limit))
+        texts = isinstance(value, str) and isinstance(limit, str)  # dates
+        return (numbers or texts) and test(value, limit)
+
+    return compare
+
+
+def _fits(value: Any, schema: Any) -> bool:
+    return schema_problem(value, schema) is None
+
+
+TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list, tuple),
+    "object": (Mapping,),
+    "null": (type(None),),
+}
+
+
+def is_type(value: Any, name: Any) -> bool:
+    """Whether a value is of a JSON type."""
+    if name not in TYPES:
+        raise Unbound(f"there is no type {name!r}; there are {', '.join(TYPES)}")
+    return isinstance(value, TYPES[name]) and (isinstance(value, bool) == (name == "boolean"))
+
+
+PREDICATES: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "equals": equal,
+    "not_equals": lambda value, other: not equal(value, other),
+    "in": _is_in,
+    "not_in": lambda value, options: not _is_in(value, options),
+    "matches": _matches,
+    "contains": _contains,
+    "min": _compared(lambda value, limit: value >= limit),
+    "max": _compared(lambda value, limit: value <= limit),
+    "type": is_type,
+    "schema": _fits,
+    "length": lambda value, wanted: hasattr(value, "__len__") and equal(len(value), wanted),
+}
+"""Of one value. `exists` is none of them: it asks whether there is one."""
+
+
+def schema_problem(value: Any, schema: Any) -> str | None:
+    """What a JSON Schema finds wrong with a value; None: nothing.
+
+    Raises:
+        Unbound: it is no schema.
+    """
+    import jsonschema
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+        error = next(jsonschema.Draft202012Validator(schema).iter_errors(value), None)
+    except jsonschema.SchemaError as error:
+        raise Unbound(f"that is no JSON Schema: {error.message}") from None
+    return None if error is None else f"{error.json_path}: {error.message}"
+
+
+def is_probe(condition: Mapping[str, Any]) -> bool:
+    """Whether the surroundings have to be asked."""
+    return any(name in condition for name in PROBES)
+
+
+def judge(condition: Any, variables: Variables, subject: Any = MISSING) -> Judgement:
+    """Whether a condition on values holds.
+
+    Args:
+        condition: one that is no probe, nor holds one.
+        variables: of the playbook.
+        subject: the result that `json` paths start at; default: the variables.
+    """
+    if not isinstance(condition, Mapping):
+        return Judgement(None, f"{_short(condition)} is no condition")
+    try:
+        return _judged(condition, variables, subject)
+    except Unbound as error:
+        return Judgement(None, str(error))
+
+
+def _judged(condition: Mapping[str, Any], variables: Variables, subject: Any) -> Judgement:
+    for name in COMBINED:
+        if name in condition:
+            parts: Any = [condition[name]] if name == "not" else condition[name]
+            return combined(name, [judge(part, variables, subject) for part in parts])
+    if any(name in condition for name in OF_PROGRAMS):
+        return combined(
+            "all", [_of_program(name, wanted, variables, subject) for name, wanted in condition.items()]
+        )
+    values, where = _subject(condition, variables, subject)
+    if condition.get("exists") is not None:
+        there = bool(values) == bind(condition["exists"], variables)
+        if not there or len(condition) == 2:
+            return Judgement(there, f"{where} {'is there' if values else 'is not there'}")
+    if not values:
+        return Judgement(False, f"{where} is not there")
+    tests = [name for name in condition if name in PREDICATES]
+    unknown = [name for name in condition if name not in (*PREDICATES, *SUBJECTS, "exists")]
+    if unknown or not (tests or "exists" in condition):
+        return Judgement(None, f"nobody knows what {unknown[0] if unknown else _short(condition)} asks")
+    for name in tests:
+        wanted = bind(condition[name], variables)
+        for value in values:
+            if not PREDICATES[name](value, wanted):
+                return Judgement(False, f"{where} is {_short(value)}, and not {name} {_short(wanted)}")
+    return Judgement(True, f"{where} is {_short(values[0])}")
+
+
+def _subject(condition: Mapping[str, Any], variables: Variables, subject: Any) -> tuple[list[Any], str]:
+    if "var" in condition:
+        return found(condition["var"], variables), str(condition["var"])
+    path = condition.get("json")
+    if path is None:
+        raise Unbound(f"{_short(condition)} has no subject: name a path with `json`")
+    if subject is MISSING:
+        return found(path, variables), str(path)
+    if path in ("", "$"):
+        return [subject], "the result"
+    return found(
+        f"result{'' if path.startswith(('[', '$')) else '.'}{path.removeprefix('$')}", {"result": subject}
+    ), path
+
+
+def _of_program(name: str, wanted: Any, variables: Variables, subject: Any) -> Judgement:
+    if not isinstance(subject, Mapping):
+        return Judgement(False, f"{name}: the result is none of a program")
+    wanted = bind(wanted, variables)
+    if name == "exit_code":
+        return Judgement(equal(subject.get(name), wanted), f"exit_code is {_short(subject.get(name))}")
+    if name == "output_regex":
+        text = f"{subject.get('stdout', '')}{subject.get('stderr', '')}"
+        return Judgement(_matches(text, wanted), f"the output is {_short(text)}")
+    text = str(subject.get(name.partition("_")[0], ""))
+    return Judgement(_contains(text, wanted), f"{name.partition('_')[0]} is {_short(text)}")
+
+
+def combined(how: str, parts: list[Judgement]) -> Judgement:
+    """`any`, `all` or `not` of judgements; what is unknown stays unknown unless the others decide."""
+    if how == "not":
+        (one,) = parts
+        return Judgement(None if one.holds is None else not one.holds, f"not: {one.why}")
+    deciding = how == "any"
+    decided = next((one for one in parts if one.holds is deciding), None)
+    unknown = next((one for one in parts if one.holds is None), None)
+    if decided or unknown:
+        return decided or unknown or parts[0]
+    return Judgement(not deciding, parts[0].why if parts else "nothing is asked")
+
+
+def path_problem(path: Any) -> str | None:
+    """What is wrong with the path of a condition, if anything."""
+    if not isinstance(path, str):
+        return f"{_short(path)} is no path"
+    try:
+        query(path if path[:1].isalpha() or path[:1] == "_" else f"result{path.removeprefix('$')}")
+    except Unbound as error:
+        return str(error)
+    except AssertionError:
+        return f"{path!r} is no path"
+    return None
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"
