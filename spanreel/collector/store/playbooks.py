@@ -83,13 +83,21 @@ def keep(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     connection.executemany("INSERT INTO playbook(span, role, hash, facts) VALUES (?, ?, ?, ?)", rows)
 
 
-def decided_here(connection: sqlite3.Connection, spans: Sequence[Span]) -> None:
-    """Tell decisions that are made with this store from those that come with spans."""
-    connection.executemany(
+def decided_here(connection: sqlite3.Connection, spans: Sequence[Span]) -> bool:
+    """Tell decisions that are made with this store from those that come with spans.
+
+    Returns:
+        False where one of them is not these spans: somebody else's came before, under its id.
+    """
+    query = (
         "UPDATE playbook SET here = 1 WHERE span = (SELECT span.id FROM span JOIN trace ON trace.id = span.trace"
-        " WHERE trace.trace_id = ? AND span.span_id = ?)",
-        [(bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id)) for span in spans],
+        " WHERE trace.trace_id = ? AND span.span_id = ? AND span.start_ns = ?)"
     )
+    found = (
+        connection.execute(query, (bytes.fromhex(one.trace_id), bytes.fromhex(one.span_id), one.start_ns))
+        for one in spans
+    )
+    return all(one.rowcount for one in found)
 
 
 def forget_deleted(connection: sqlite3.Connection) -> None:

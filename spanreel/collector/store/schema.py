@@ -214,7 +214,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> list[str]:
     tables = {
         str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     }
-    known = list(_KNOWN)
+    known: list[str] = [*_KNOWN]
     if "_sqlite_migrations" not in tables:
         if tables:
             raise StoreError(
