@@ -23,7 +23,7 @@ END: Final = "end"
 MAX_STEPS: Final = 200
 ACTIONS: Final = ("tool", "llm", "branch", "approval", "assert", "playbook", "python", "set")
 """What a state can be, exactly one of them. A state with none of them only leads on."""
-PROVENANCE: Final = frozenset({"derived_from", "origin", "notes", "examples"})
+PROVENANCE: Final = frozenset({"derived_from", "origin", "notes", "examples", "provenance"})
 """Keys that are no part of a playbook's identity, wherever they are."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 RESERVED: Final = frozenset({"params", "result", "state", "end", "true", "false", "null"})
@@ -310,6 +310,7 @@ class Body(Frozen):
         output: what a run comes to, with bindings; default: the last result.
         origin: how it came to be. derived_from: the runs, by id.
         notes: what the compiler, or a repair, wants people to know.
+        provenance: of an exported one: what was decided about it, and on which evidence.
     """
 
     spanreel: Literal["playbook/v1"] = FORMAT
@@ -331,6 +332,7 @@ class Body(Frozen):
     origin: Origin | None = None
     derived_from: list[str] = Field(default_factory=list[str])
     notes: list[str] = Field(default_factory=list[str])
+    provenance: Json = Field(default_factory=dict)
 
     def document(self) -> Json:
         """As its file says it: what is not said is left out."""
