@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from spanreel.replay.playbooks.body import END, Condition, Llm, Param, State
+from spanreel.replay.playbooks.body import END, Condition, Llm, Param, Retry, State
 from spanreel.replay.playbooks.compiling import guarding
 from spanreel.replay.playbooks.compiling.expressions import (
     Agreement,
@@ -32,7 +32,8 @@ from spanreel.replay.playbooks.compiling.places import Only
 from spanreel.replay.playbooks.compiling.report import ArgumentReport, ParamReport, StateReport
 from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of
 
-MOST_EXAMPLES = 5
+MOST_EXAMPLES: Final = 5
+READ_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         if inferred and column.llm is None:
             expect = guarding.expected(column, taken.get(column, []))
         follows = names[place + 1] if place + 1 < len(order) else END
-        states[names[place]] = _state(column, pre, post, expect, follows, column in taken)
+        states[names[place]] = _state(column, pre, post, expect, follows, column in taken, _attempts(flow))
         reports.append(_reported(flow, column, names[place], states[names[place]], changes))
     params, shown = _params(order)
     values = tuple({spec.name: spec.values[index] for spec in shown} for index in range(len(flow.runs)))
@@ -246,7 +247,7 @@ def _results(expr: Expr | str) -> Iterator[FromResult]:
 
 
 def _state(
-    column: Column, pre: list[Condition], post: list[Condition], expect: Any, follows: str, saved: bool
+    column: Column, pre: list[Condition], post: list[Condition], expect: Any, follows: str, saved: bool, attempts: int
 ) -> State:
     derived = [call.span for call in column.calls if call.span]
     if column.llm is not None:
@@ -261,9 +262,16 @@ def _state(
         post=post,
         expect=expect,
         safety=safety,
+        retry=Retry(max_attempts=attempts if safety == "read" else 1),
         next=follows,
         derived_from=derived,
     )
+
+
+def _attempts(flow: Flow) -> int:
+    """How often a read is tried: more than once where the runs show that it helps."""
+    again = any(out.again for run in flow.runs for out in run.left_out)
+    return READ_ATTEMPTS if again else 1
 
 
 def _reported(flow: Flow, column: Column, name: str, state: State, changes: Any) -> StateReport:

@@ -13,11 +13,12 @@ from spanreel.replay.playbooks.compiling.values import key, looks_failed
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A call that is no part of the playbook, and why."""
+    """A call that is no part of the playbook, and why. again: it failed, and the same call went well later."""
 
     run_id: str
     call: Call
     why: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def cleaned(run: Observed, index: int) -> Cleaned:
         if failure := _failure(call):
             again = any(not _failure(other) for other in later)
             why = f"failed ({_short(failure)})" + (", and was tried again" if again else "")
-            dropped.append(LeftOut(run.run_id, call, why))
+            dropped.append(LeftOut(run.run_id, call, why, again))
             continue
         if call.safety == "read":
             before = seen.get(identity)

@@ -32,7 +32,7 @@ from spanreel.replay.playbooks.compiling.expressions import (
     Told,
 )
 from spanreel.replay.playbooks.compiling.observed import Call
-from spanreel.replay.playbooks.compiling.places import Found, Index, Only, Where, domains, follow, forms
+from spanreel.replay.playbooks.compiling.places import All, Found, Index, Key, Only, Where, domains, follow, forms
 from spanreel.replay.playbooks.compiling.sources import Sources
 from spanreel.replay.playbooks.compiling.values import (
     format_of,
@@ -46,6 +46,8 @@ from spanreel.replay.playbooks.compiling.values import (
 
 CHANCE: Final = 0.02
 """How likely luck may be as the explanation of a pick by position, or of one that could have been a choice."""
+NAMED: Final = 0.05
+"""The same of an element that is found by a short name."""
 DEEPEST: Final = 8
 
 
@@ -205,7 +207,7 @@ class Flow:
         found = self._candidates(slot)
         offered = self._offered(slot)
         sure = [one for one in found if one.solid or one.chance <= CHANCE]
-        rival = [one for one in offered if not any(one.expr.column is other.expr.column for other in sure if other.exclusive)]
+        rival = [one for one in offered if not any(_same_list(one.expr, other.expr) for other in sure)]
         if sure and rival and not _beyond_luck(rival, CHANCE):
             sure = [one for one in sure if not one.solid]  # it may as well have been chosen
         if sure:
@@ -430,6 +432,7 @@ class Flow:
             needs = set(column.needs)
             doubts: list[Agreement] = []
             picked = any(isinstance(step, Index) for step in form)
+            luck = 0.0
             for place, step in enumerate(step for step in form if isinstance(step, Where)):
                 told = self.explain(Slot(tuple(found.given[place] for found in founds), tuple(call.at + 1 for call in calls), step.field, slot.tool))
                 if told is None or not isinstance(told.expr, (Given, FromResult, Constant)):
@@ -440,13 +443,32 @@ class Flow:
                 needs |= told.needs
                 doubts += told.agreements
                 picked = picked or isinstance(told.expr, Constant)
+                luck = max(luck, self._named_by_luck(calls, form, place, founds))
             else:
                 apart = self.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
-                chance = _luck(founds, apart) if picked else 0.0
+                chance = max(luck, _luck(founds, apart)) if picked else luck
+                picked = picked or luck > NAMED
                 exclusive = any(isinstance(step, Only) for step in form)
                 yield Candidate(
                     FromResult(column, form, tuple(given)), frozenset(needs), chance, not picked, exclusive, tuple(doubts)
                 )
+
+    def _named_by_luck(
+        self, calls: tuple[Call, ...], form: tuple[Any, ...], place: int, founds: Sequence[Found]
+    ) -> float:
+        """How likely it is that the field of the element only happens to be what something else is, too."""
+        at = [index for index, step in enumerate(form) if isinstance(step, Where)][place]
+        field = form[at]
+        assert isinstance(field, Where)
+        known = {
+            key(element[field.field])
+            for call, found in zip(calls, founds, strict=True)
+            for element in follow(call.result, (*form[:at], All()), found.given)
+            if isinstance(element, Mapping) and field.field in element
+        }
+        apart = self.apart([[found.given[place], call.arguments] for call, found in zip(calls, founds, strict=True)])
+        strong = any(not weak(found.given[place]) for found in founds)
+        return 0.0 if strong else (1.0 / max(1, len(known))) ** len(apart)
 
     def _forms(
         self, slot: Slot, calls: tuple[Call, ...], *, many: bool
@@ -542,6 +564,12 @@ def _beyond_luck(rivals: Sequence[Candidate], limit: float) -> bool:
 
 def _last(path: str) -> str:
     return path.rpartition(".")[2].partition("[")[0] or path
+
+
+def _same_list(offered: FromResult, bound: FromResult) -> bool:
+    """Whether what is bound is picked out of what is offered: then nothing else has to tell which one."""
+    loose = tuple(step if isinstance(step, Key) else All() for step in bound.form)
+    return offered.column is bound.column and loose == offered.form
 
 
 def _asks_the_same(one: Column, other: Column) -> bool:

@@ -29,7 +29,11 @@ def variable_name(tool: str, taken: Collection[str]) -> str:
 
 def param_name(hint: str, taken: Collection[str]) -> str:
     """The name of a parameter: that of the argument it was first seen as."""
-    return _apart(_plain(hint) or "value", taken)
+    name = _plain(hint) or "value"
+    number = 2
+    while name in taken:
+        name, number = f"{_plain(hint) or 'value'}_{number}", number + 1
+    return name
 
 
 def _plain(name: str) -> str:

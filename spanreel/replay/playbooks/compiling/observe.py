@@ -143,7 +143,7 @@ def _thought(replay: Replay, step: ReplayStep, at: int) -> Thought:
         prompt=tuple(replay.input_of(step.number)) if step.number is not None else (),
         text=conversation.text(step.output_messages) or "",
         calls=tuple(identity for identity in asked if isinstance(identity, str)),
-        model=step.model,
+        model=f"{step.provider}/{step.model}" if step.provider and step.model else step.model,
         parameters=step.parameters,
         input_tokens=step.tokens.input_tokens,
         output_tokens=step.tokens.output_tokens,

@@ -152,7 +152,7 @@ def pattern_of(values: Sequence[Any]) -> str | None:
         elif runs[0][0].isalpha() and not (alike and (len(texts) > 1 or len(runs[0]) <= 2)):
             parts.append("[A-Za-z]+")
         else:
-            parts.append(re.escape(runs[0]))
+            parts.append(re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", runs[0]))
     return "".join(parts)
 
 
