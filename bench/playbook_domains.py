@@ -33,7 +33,13 @@ AIRLINE_WRITES = frozenset(
      "update_reservation_flights", "update_reservation_passengers"}
 )  # fmt: skip
 BFCL = "BFCL_v4_multi_turn_base"
-BFCL_READS = frozenset[str]()
+BFCL_READS = frozenset(
+    {"cat", "diff", "du", "find", "get_account_info", "get_available_stocks", "get_current_time", "get_order_details",
+     "get_stock_info", "get_ticket", "get_user_id", "get_watchlist", "grep", "logarithm", "ls", "mean", "sort",
+     "standard_deviation", "tail", "view_messages_sent", "wc"}
+)  # fmt: skip
+"""Tools of which no call changed any state of the backends, measured over all 516 calls (`reads_of`); the 28 others are
+writes: `cd` and logins too, which change the session."""
 
 
 def retail(data: Path) -> list[Episode]:
@@ -144,6 +150,19 @@ def bfcl(data: Path, reads: Any = BFCL_READS) -> list[Episode]:
             )  # fmt: skip
         )
     return found
+
+
+def reads_of(episodes: list[Episode]) -> set[str]:
+    """The tools of BFCL of which no recorded call changes the state of the real backends."""
+    backends, called, wrote = Bfcl(), set[str](), set[str]()
+    for episode in episodes:
+        call = backends.fresh(episode)
+        for one in episode.calls:
+            before = backends.hash_of(call)
+            call(one.name, one.arguments)
+            called.add(one.name)
+            wrote |= {one.name} if backends.hash_of(call) != before else set()
+    return called - wrote
 
 
 class Tau:
