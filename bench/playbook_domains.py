@@ -128,8 +128,7 @@ def bfcl(data: Path, reads: Any = BFCL_READS) -> list[Episode]:
     """BFCL's multi-turn tasks with their ground-truth calls, one run a task."""
     folder = data / "trajectories/bfcl_multi_turn"
     tasks = {
-        one["id"]: one
-        for one in map(json.loads, (folder / f"{BFCL}.json").read_text("utf-8").splitlines())
+        one["id"]: one for one in map(json.loads, (folder / f"{BFCL}.json").read_text("utf-8").splitlines())
     }
     found: list[Episode] = []
     for told in map(json.loads, (folder / f"{BFCL}.executed.jsonl").read_text("utf-8").splitlines()):
@@ -145,9 +144,14 @@ def bfcl(data: Path, reads: Any = BFCL_READS) -> list[Episode]:
             turns.append(Turn("assistant", "Done."))
         found.append(
             Episode(
-                "bfcl", "ground truth", told["id"], 0, tuple(turns), True,
+                "bfcl",
+                "ground truth",
+                told["id"],
+                0,
+                tuple(turns),
+                True,
                 extra={"classes": told["classes"], "config": tasks[told["id"]]["initial_config"]},
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -206,10 +210,13 @@ class Bfcl:
 
     def __init__(self) -> None:
         found = importlib.util.find_spec("bfcl_eval")
-        assert found is not None and found.submodule_search_locations
+        assert found is not None
+        assert found.submodule_search_locations
         top = Path(found.submodule_search_locations[0])
         for name in ("", ".eval_checker", ".eval_checker.multi_turn_eval", ".eval_checker.multi_turn_eval.func_source_code"):  # fmt: skip
-            module = types.ModuleType(f"bfcl_eval{name}")  # what the package imports by itself needs much more
+            module = types.ModuleType(
+                f"bfcl_eval{name}"
+            )  # what the package imports by itself needs much more
             module.__path__ = [str(top / name.strip(".").replace(".", "/"))]
             sys.modules[f"bfcl_eval{name}"] = module
         conf: dict[str, Any] = {}

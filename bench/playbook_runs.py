@@ -207,9 +207,7 @@ class _Told:
         }
         response = {"type": "tool_call_response", "id": called.call_id, "response": called.result}
         self.history.append({"role": "tool", "parts": [response]})
-        return self.span(
-            self.id(16, "tool", place), f"execute_tool {called.name}", self.root, self.now, said
-        )
+        return self.span(self.id(16, "tool", place), f"execute_tool {called.name}", self.root, self.now, said)
 
     def span(
         self, span_id: str, name: str, parent: str | None, began: int, said: dict[str, Any], kind: int = 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from playbook_runs import Called, Episode, written
@@ -71,7 +72,7 @@ def play(
     """
     played, began = Played(), time.perf_counter()
     walking = walk(body, params, guided=guided)
-    step: Callable[[], Any] = lambda: next(walking)  # noqa: E731
+    step: Callable[[], Any] = partial(next, walking)
     try:
         while True:
             asked = step()
@@ -79,11 +80,10 @@ def play(
                 answer = _answer(asked, played, call, safety)
             except (Signal, NoModel) as error:
                 played.missing |= isinstance(error, Signal)
-                step = lambda error=error: walking.throw(  # noqa: E731
-                    RuntimeError(f"{type(error).__name__}: {str(error).splitlines()[0][:120]}")
-                )
+                said = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
+                step = partial(walking.throw, RuntimeError(said))
             else:
-                step = lambda answer=answer: walking.send(answer)  # noqa: E731
+                step = partial(walking.send, answer)
     except StopIteration:
         pass
     except asks.Stopped as stopped:

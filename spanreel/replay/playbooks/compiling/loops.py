@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from spanreel.replay.playbooks.compiling.observed import Call
@@ -106,9 +107,7 @@ def collapse(
 
 def _repeated(runs: Sequence[Sequence[Call]]) -> set[str]:
     """Tools that are called twice in a row somewhere."""
-    return {
-        one.tool for run in runs for one, after in zip(run, run[1:], strict=False) if one.tool == after.tool
-    }
+    return {one.tool for run in runs for one, after in pairwise(run) if one.tool == after.tool}
 
 
 def _signed(loops: Iterator[Looped]) -> dict[tuple[Any, ...], list[Looped]]:
@@ -124,7 +123,9 @@ def _agreed(loops: Sequence[Looped]) -> list[Looped] | None:
     """The loops of all runs, with what they have to have in common; None: they have not, or nothing is repeated."""
     times = [len(loop.calls) for loop in loops]
     enough = 2 if loops[0].kind == "until" and loops[0].safety != "read" else 1
-    if sum(count > 1 for count in times) < enough:  # a write that is made again and again, seen once, is no procedure
+    if (
+        sum(count > 1 for count in times) < enough
+    ):  # a write that is made again and again, seen once, is no procedure
         return None
     most = max(LEAST_TIMES, 2 * max(times))
     if loops[0].kind == "each":

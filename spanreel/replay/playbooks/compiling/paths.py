@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 Step: TypeAlias = str | int
 LIMIT: Final = 20_000
@@ -33,12 +33,13 @@ def steps(value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
 def value_at(value: Any, path: Sequence[Step], otherwise: Any = None) -> Any:
     """What is at a place; `otherwise` where there is none."""
     for step in path:
-        if isinstance(step, str) and isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif isinstance(step, int) and isinstance(value, (list, tuple)) and -len(value) <= step < len(value):
-            value = value[step]
-        else:
+        named = isinstance(step, str) and isinstance(value, Mapping) and step in value
+        placed = (
+            isinstance(step, int) and isinstance(value, (list, tuple)) and -len(value) <= step < len(value)
+        )
+        if not named and not placed:
             return otherwise
+        value = cast("Any", value)[step]
     return value
 
 
