@@ -11,6 +11,7 @@ import ast
 import copy
 import gzip
 import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -203,6 +204,11 @@ class Tau:
     def hash_of(self, call: Any) -> str:
         """What the database has become."""
         return self.base.consistent_hash(self.base.to_hashable(call.data))
+
+
+def has_bfcl() -> bool:
+    """Whether `bfcl-eval` is installed here."""
+    return importlib.util.find_spec("bfcl_eval") is not None
 
 
 class Bfcl:
