@@ -50,7 +50,7 @@ class Episode:
     """A recorded run of an agent.
 
     task: what it was to do, the same for runs of one task. success: as its domain judged it. truth: the domain's own
-    list of calls that do the task, (name, arguments).
+    list of calls that do the task, (name, arguments). given: what the run was started with, if not only words.
     """
 
     domain: str
@@ -62,6 +62,7 @@ class Episode:
     instruction: str = ""
     truth: tuple[tuple[str, dict[str, Any]], ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
+    given: Any = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
     @property
@@ -152,6 +153,8 @@ class _Told:
             f"{names.OUTCOME}success": self.episode.success,
             names.RUN_OUTPUT: json.dumps(last),
         }
+        if self.episode.given is not None:
+            said[names.RUN_INPUT] = json.dumps(self.episode.given, ensure_ascii=False)
         first = next((message for message in self.history if message["role"] == "user"), None)
         if first:
             said[names.INPUT_MESSAGES] = json.dumps([first], ensure_ascii=False)
