@@ -33,10 +33,10 @@ sys.path.insert(0, str(HERE.parent))
 import playbook_domains as domains  # noqa: E402
 from playbook_runs import Episode  # noqa: E402
 from playbook_walks import Played, Tape, play, safety_of  # noqa: E402
-
-from spanreel.exceptions import NotCompilable  # noqa: E402
 from spanreel.replay.playbooks.compiling.compile import compile_runs  # noqa: E402
 from spanreel.replay.playbooks.filling import params_of  # noqa: E402
+
+from spanreel.exceptions import NotCompilable  # noqa: E402
 
 ACROSS = (2, 3, 5)
 
@@ -278,9 +278,7 @@ def chosen(data: Path, env: Path | None, names: Sequence[str]) -> dict[str, Doma
         live = domains.Tau(env, "tau-retail") if env else None
         found["tau-retail"] = Domain("tau-retail", domains.retail(data), live)
     if env and (not names or "tau-airline" in names):
-        found["tau-airline"] = Domain(
-            "tau-airline", domains.airline(env), domains.Tau(env, "tau-airline")
-        )
+        found["tau-airline"] = Domain("tau-airline", domains.airline(env), domains.Tau(env, "tau-airline"))
     if not names or "bfcl" in names:
         backends = domains.Bfcl() if domains.has_bfcl() else None
         found["bfcl"] = Domain("bfcl", domains.bfcl(data), backends)
@@ -293,7 +291,9 @@ def main() -> None:
     shared = Path(os.environ.get("SPANREEL_SHARED") or HERE.parent.parent.parent / "shared")
     words.add_argument("--data", type=Path, default=shared / "data")
     words.add_argument("--env", type=Path, help="a checkout of τ-bench, whose tools are called for real")
-    words.add_argument("--domain", action="append", default=[], help="tau-retail, tau-airline, bfcl; default: all")
+    words.add_argument(
+        "--domain", action="append", default=[], help="tau-retail, tau-airline, bfcl; default: all"
+    )
     words.add_argument("--quick", action="store_true", help="a sample")
     words.add_argument("--out", type=Path, help="where the figures are kept")
     given = words.parse_args()

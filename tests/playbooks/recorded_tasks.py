@@ -9,10 +9,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "bench"))
 
-from playbook_runs import Called, Episode, Turn  # noqa: E402
-from playbook_walks import Played, Tape, play, safety_of  # noqa: E402
+from playbook_domains import airline, bfcl, retail
+from playbook_runs import Called, Episode, Turn
+from playbook_walks import Played, Tape, play, safety_of
 
-__all__ = ["Called", "Episode", "Played", "Tape", "Turn", "call", "episode", "play", "safety_of", "said"]
+__all__ = [
+    "Called", "Episode", "Played", "Tape", "Turn", "airline", "bfcl", "call", "episode", "play", "retail", "safety_of", "said",
+]  # fmt: skip
 
 _count = iter(range(1, 1_000_000))
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from recorded_tasks import Episode, Played, Tape, call, episode, play, safety_of, said
+from spanreel.replay.playbooks.compiling.compile import compile_runs
 
 from spanreel.exceptions import NotCompilable
-from spanreel.replay.playbooks.compiling.compile import compile_runs
 
 
 def compiled(runs: list[Episode], **how: Any) -> Any:
@@ -33,7 +33,11 @@ def refund(name: str, stock: int, limit: int, amount: int) -> Episode:
 
 def test_a_distractor_that_parts_in_one_run_is_not_bound() -> None:
     """BIND: a value equal by chance in one run loses against the one that is equal in all."""
-    runs = [refund("#A1001", 1299, 1299, 1299), refund("#A1002", 1750, 3100, 1750), refund("#A1003", 2, 7, 1860)]
+    runs = [
+        refund("#A1001", 1299, 1299, 1299),
+        refund("#A1002", 1750, 3100, 1750),
+        refund("#A1003", 2, 7, 1860),
+    ]
     body = compiled(runs).body
     other = refund("#A1004", 4444, 5555, 1666)
     done = walked(body, {"order": "#A1004"}, other)
