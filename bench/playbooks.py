@@ -33,8 +33,7 @@ sys.path.insert(0, str(HERE.parent))
 import playbook_domains as domains  # noqa: E402
 from playbook_runs import Episode  # noqa: E402
 from playbook_walks import Played, Tape, play, safety_of  # noqa: E402
-from spanreel.replay.playbooks.compiling.compile import compile_runs  # noqa: E402
-from spanreel.replay.playbooks.filling import params_of  # noqa: E402
+from spanreel.replay.playbooks.compiling import compile_runs, params_of  # noqa: E402
 
 from spanreel.exceptions import NotCompilable  # noqa: E402
 
@@ -122,14 +121,14 @@ class Domain:
             return
         tally.compiled += 1
         body = compiled.body
-        try:
-            filled = params_of(body, held.replay)
-        except Exception as error:  # counted, and told by name
-            tally.refusals[f"parameters: {type(error).__name__}"] += 1
+        filled = params_of(body, held.replay)
+        if filled.missing:
+            why = next(iter(filled.missing.values()))
+            tally.refusals[f"parameters: {why}"] += 1
             return
-        params, asked = _params(filled)
+        asked = any(how != "input" for how in filled.how.values())
         call = Tape(held) if on_tape else self.live.fresh(held)
-        played = play(body, params, call, self.safety)
+        played = play(body, filled.params, call, self.safety)
         tally.walk_ms.append(1000 * played.seconds)
         self._judge(tally, held, played, agree, asked)
         if not on_tape and played.stopped is None:
@@ -174,11 +173,6 @@ class Domain:
                 call(one.name, one.arguments)
             self._compiled[key] = self.live.hash_of(call)
         return self._compiled[key]
-
-
-def _params(filled: Any) -> tuple[dict[str, Any], bool]:
-    """The values, and whether a model would have to be asked for one of them."""
-    return dict(filled), bool(filled)
 
 
 def same_task(domain: Domain, quick: int | None, *, on_tape: bool) -> dict[str, Any]:

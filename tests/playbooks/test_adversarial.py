@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from recorded_tasks import Episode, Played, Tape, call, episode, play, safety_of, said
-from spanreel.replay.playbooks.compiling.compile import compile_runs
+from spanreel.replay.playbooks.compiling import compile_runs, params_of
 
 from spanreel.exceptions import NotCompilable
 
@@ -201,7 +201,7 @@ def test_ways_that_a_known_value_tells_apart() -> None:
         assert done.stopped is None, done
         assert done.writes == other.writes
     lost = moved("#D3001", "delivered")
-    turns = [turn for turn in moved("#D3001", "lost").turns[:2]] + list(lost.turns[2:])
+    turns = list(moved("#D3001", "lost").turns[:2]) + list(lost.turns[2:])
     unknown = Episode("made-up", "m-1", "lost", 0, tuple(turns), True)
     done = walked(body, {"order": "#D3001"}, unknown)
     assert done.stopped is not None

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from recorded_tasks import Episode, Tape, call, episode, play, retail, safety_of
-from spanreel.replay.playbooks.compiling.compile import compile_runs
-from spanreel.replay.playbooks.filling import params_of
+from spanreel.replay.playbooks.compiling import compile_runs, params_of
 
 import spanreel
 from spanreel.replay.playbooks.body import Body, Retry
