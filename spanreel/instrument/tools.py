@@ -33,6 +33,36 @@ def declared(name: str) -> Tool:
     return _declared.get(name) or Tool(name)
 
 
+def known(name: str) -> Tool | None:
+    """The tool that is registered under a name."""
+    return _declared.get(name)
+
+
+def registered() -> list[Tool]:
+    """Every tool of this process, in order of registration."""
+    return list(_declared.values())
+
+
+def register(made: Tool) -> Callable[..., Any]:
+    """A tool that is not written here, such as one of a server: registered as `@spanreel.tool` would; gives its call.
+
+    Raises:
+        SpanreelError: for a safety class that does not exist.
+    """
+    if made.safety not in SAFETY:
+        raise SpanreelError(f"there is no safety class {made.safety!r}", f"use one of {', '.join(SAFETY)}")
+    _declared[made.name] = made
+    return recorded(made)
+
+
+def recorded(made: Tool) -> Callable[..., Any]:
+    """A tool's function as `@spanreel.tool` gives it: its calls are recorded, and answered in a replay."""
+    assert made.function is not None
+    wrapper: Any = functools.wraps(made.function)(_wrapper(made.function, made))
+    wrapper.__spanreel__ = made
+    return wrapper
+
+
 @overload
 def tool(function: F, /) -> F: ...
 @overload
@@ -77,11 +107,9 @@ def tool(
         return functools.partial(
             tool, name=name, safety=safety, idempotency_key=idempotency_key, pre=pre, post=post
         )
-    known = Tool(name or function.__name__, safety, idempotency_key, tuple(pre), tuple(post), function)
-    _declared[known.name] = known
-    wrapper: Any = functools.wraps(function)(_wrapper(function, known))
-    wrapper.__spanreel__ = known
-    return wrapper
+    return register(
+        Tool(name or function.__name__, safety, idempotency_key, tuple(pre), tuple(post), function)
+    )
 
 
 def _wrapper(function: Callable[..., Any], known: Tool) -> Any:
