@@ -66,10 +66,12 @@ def chosen(tools: Sequence[Any] | None) -> list[Tool]:
         SpanreelError: one is not registered.
     """
     if tools is None:
-        return registry.registered()
+        return list(registry.registered().values())
     found: list[Tool] = []
     for one in tools:
-        known: Any = registry.known(one) if isinstance(one, str) else getattr(one, "__spanreel__", None)
+        known: Any = (
+            registry.registered().get(one) if isinstance(one, str) else getattr(one, "__spanreel__", None)
+        )
         if isinstance(known, Tool):
             found.append(known)
         elif callable(one):

@@ -33,16 +33,6 @@ def declared(name: str) -> Tool:
     return _declared.get(name) or Tool(name)
 
 
-def known(name: str) -> Tool | None:
-    """The tool that is registered under a name."""
-    return _declared.get(name)
-
-
-def registered() -> list[Tool]:
-    """Every tool of this process, in order of registration."""
-    return list(_declared.values())
-
-
 def register(made: Tool) -> Callable[..., Any]:
     """A tool that is not written here, such as one of a server: registered as `@spanreel.tool` would; gives its call.
 
@@ -61,6 +51,11 @@ def recorded(made: Tool) -> Callable[..., Any]:
     wrapper: Any = functools.wraps(made.function)(_wrapper(made.function, made))
     wrapper.__spanreel__ = made
     return wrapper
+
+
+def registered() -> dict[str, Tool]:
+    """Every tool that was declared with `@spanreel.tool` in this process, by name."""
+    return dict(_declared)
 
 
 @overload
