@@ -29,6 +29,7 @@ MODELS = {
     "verdict": "spanreel.replay.verdict:Verdict",
     "divergence": "spanreel.replay.divergence:DivergenceReport",
     "ci": "spanreel.replay.suite:SuiteSummary",
+    "graph": "spanreel.replay.report.graph:Graph",
     "timeline": "spanreel.cli.objects:Timeline",
     "tail": "spanreel.cli.objects:TailedSpan",
     "import": "spanreel.cli.objects:Imported",

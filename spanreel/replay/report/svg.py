@@ -33,7 +33,7 @@ _LINES: Final = {"failure": "#b3261e", "reject": "#b0456f", "approve": "#1a7f37"
 _PLAIN_LINE: Final = "#6b7280"
 _STYLE: Final = (
     "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}"
-    "@media(prefers-color-scheme:dark){.page{fill:#0d1117}text{fill:#e6edf3}.halo{stroke:#0d1117}"
+    "@media(prefers-color-scheme:dark){.page{fill:#0d1117}text{fill:#e6edf3}"
     + "".join(f".{tone}{{fill:{colour}}}" for tone, colour in _DARK_TONES.items())
     + "}"
 )
@@ -129,10 +129,10 @@ def _curve(route: Sequence[Point], *, loop: bool) -> str:
 
 def _label(spot: Point, label: str) -> str:
     look = f'x="{spot[0]:.1f}" y="{spot[1] + 4:.1f}" text-anchor="middle" font-size="11"'
-    said = _text(label)
+    width = cells(label) * _SMALL + 4
     return (
-        f'<text class="halo" {look} fill="none" stroke="#ffffff" stroke-width="5" stroke-linejoin="round">{said}</text>'
-        f'<text {look} fill="#1f2328">{said}</text>'
+        f'<rect class="page" x="{spot[0] - width / 2:.1f}" y="{spot[1] - 8:.1f}" width="{width:.1f}" height="16" rx="3" fill="#ffffff"/>'
+        f'<text {look} fill="#1f2328">{_text(label)}</text>'
     )
 
 
