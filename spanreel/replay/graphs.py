@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from spanreel.exceptions import SpanreelError, UnknownRun
+from spanreel.exceptions import SpanreelError, UnknownPlaybook, UnknownRun
 from spanreel.location import resolve_store
 from spanreel.replay.report.graph import Graph, of_playbook, of_run
 from spanreel.replay.report.transitions import Transition, observed, of_states, of_steps
@@ -74,7 +74,7 @@ def run_or_body(target: str, store: str | os.PathLike[str] | None = None) -> Bod
     except UnknownRun as unknown:
         try:
             return body_of(f"playbook:{target}", store)
-        except SpanreelError:
+        except UnknownPlaybook:
             raise UnknownTarget(
                 f"{target} is neither a run nor a playbook of {path}",
                 "see: spanreel runs; spanreel playbook list",
@@ -98,6 +98,10 @@ def body_of(target: str, store: str | os.PathLike[str] | None = None) -> Body:
     """
     from importlib import import_module
 
+    if target.startswith("playbook:"):
+        from spanreel.replay.playbooks.library import Library
+
+        return Library(store).get(target.removeprefix("playbook:")).body
     found: Any = import_module("spanreel.replay.playbooks.target").resolve(target, store)
     return getattr(found, "body", found)
 

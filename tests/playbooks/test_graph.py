@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -22,7 +23,6 @@ from spanreel.replay.report.layout import lay_out
 from spanreel.replay.report.mermaid import mermaid
 from spanreel.replay.report.svg import svg
 from spanreel.replay.timeline import Replay
-from spanreel.wire.spans import Span
 
 BODY = {
     "name": "exchange-item",
@@ -104,7 +104,8 @@ def test_a_run_shows_its_steps_in_order() -> None:
     assert [node.label for node in graph.nodes][1:4] == ["1 gpt-5-mini", "2 get_order", "3 gpt-5-mini"]
     assert [node.failed for node in graph.nodes] == [False, False, True, False, True]
     assert len(graph.edges) == 4
-    twin = Span(**{**{f: getattr(spans[2], f) for f in spans[2].__slots__}, "span_id": "f" * 16})
+    said = {**spans[2].attributes, "gen_ai.tool.call.id": "call_2", "gen_ai.tool.name": "get_user"}
+    twin = dataclasses.replace(spans[2], span_id="f" * 16, attributes=said)
     beside = of_run(Replay.from_spans([*spans, twin]))
     assert len(beside.edges) == 1 + 2 + 2 + 1
     check_text(beside)

@@ -132,7 +132,8 @@ def _ways(state: State) -> Iterable[tuple[str, EdgeKind, str | None]]:
     elif state.branch is not None:
         cases = state.branch.cases
         listed = cases.items() if isinstance(cases, dict) else ((_when(one.when), one.next) for one in cases)
-        yield from ((target, "case", one_line(said, _LONG)) for said, target in listed)
+        for said, target in listed:
+            yield target, "case", one_line(said, _LONG)
         if state.branch.default is not None:
             yield state.branch.default, "case", "else"
     else:

@@ -78,7 +78,7 @@ def observed(title: str, runs: Sequence[Sequence[Transition]]) -> Graph:
             ways[one.source, one.target].append(one)
     seen = Counter(one.target for run in runs for one in run)
     drawing = Drawing()
-    ids = {BEGIN: drawing.node(START, title, count=len(runs))}
+    ids: dict[Place, str] = {BEGIN: drawing.node(START, title, count=len(runs))}
     for place, count in sorted(seen.items(), key=lambda item: (item[0][0] == "end", -item[1], item[0])):
         failed = place[0] == "end" and place[1] not in (END, "completed", "paused")
         ids[place] = drawing.node(place[0], place[1], count=count, failed=failed)
