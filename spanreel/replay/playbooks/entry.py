@@ -16,6 +16,7 @@ from opentelemetry import context as otel_context
 from spanreel.exceptions import ApprovalPending
 from spanreel.instrument import codec, invocation
 from spanreel.instrument.invocation import FUNCTION, PROCESS, WORKFLOW, Invocation
+from spanreel.replay import starting
 from spanreel.replay.playbooks.asks import Stopped, Walked
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.driver import Repairer, World, adrive, drive
@@ -74,6 +75,7 @@ def run_body(body: Body, wanted: Wanted) -> PlaybookResult:
 
     Raises:
         SpanreelError: its tools cannot be found.
+        Refused: a hook of the project said no before it began.
         ApprovalPending: it is paused at a gate; `spanreel approve` and `spanreel resume` go on.
     """
     execution = _Execution(body, wanted)
@@ -136,7 +138,9 @@ class _Execution:
     @contextmanager
     def _recorded(self) -> Generator[Callable[[Walked], None]]:
         """The run, in this block; what is given to the function is what it came to."""
+        said = starting.ask_playbook(self.body, self.wanted.mode, self.wanted.params)
         begun = invocation.begin(WORKFLOW, self.body.name, self._facts(), inputs=self._inputs())
+        starting.keep_here(said, begun)
         if begun is None:
             yield lambda _walked: None
             return
