@@ -31,6 +31,7 @@ MODELS = {
     "ci": "spanreel.replay.suite:SuiteSummary",
     "playbook": "spanreel.replay.playbooks.body:Body",
     "validation": "spanreel.cli.objects:Validation",
+    "graph": "spanreel.replay.report.graph:Graph",
     "timeline": "spanreel.cli.objects:Timeline",
     "tail": "spanreel.cli.objects:TailedSpan",
     "import": "spanreel.cli.objects:Imported",
