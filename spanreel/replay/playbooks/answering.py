@@ -42,8 +42,8 @@ class RecordedFailure(Exception):
     """What a recorded tool call failed with, in its words."""
 
 
-class NotAnswered(Exception):
-    """The run does not know: no call of it is this one. Its text says which."""
+class NotAnswered(Signal):
+    """The run does not know: no call of it is this one. Its text says which. No guard of the playbook may handle it."""
 
 
 def recording_of(replay: Replay, root_span_id: str = "") -> Recording:

@@ -54,7 +54,9 @@ def _at(param: Param, given: Mapping[str, Any]) -> list[Any]:
         return []
     path = param.input.removeprefix("$").removeprefix(".")
     try:
-        return found(path if path.startswith("input.") and "input" not in given else f"input.{path}", {"input": given})
+        return found(
+            path if path.startswith("input.") and "input" not in given else f"input.{path}", {"input": given}
+        )
     except Unbound:
         return []
 

@@ -8,7 +8,7 @@ was compiled from that very run: that such a run is followed shows nothing, and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import Field
 
 from spanreel.exceptions import SpanreelError
-from spanreel.instrument import activate, recorder
+from spanreel.instrument import activate, codec, recorder
 from spanreel.instrument.guard import guard
 from spanreel.instrument.tools import declared
 from spanreel.location import announced_collector, resolve_store
@@ -162,7 +162,8 @@ def shadow(
         run: a run's name in the store, or a `Replay`.
         params: by name; default: what the run's input says, then what the agent did.
         store: where the run is, and the walk is recorded; default: the project's.
-        reads, writes: tools that are, whatever else is known of them.
+        reads: tools that only read, whatever else is known of them.
+        writes: tools that write, likewise.
         include_sources: a run that the body was compiled from is evidence, too.
 
     Raises:
@@ -187,9 +188,7 @@ def shadow_over(
     found: list[Shadowed] = []
     with _recording(store):
         for run in runs:
-            one = shadow(
-                body, run, store=store, reads=reads, writes=writes, include_sources=include_sources
-            )
+            one = shadow(body, run, store=store, reads=reads, writes=writes, include_sources=include_sources)
             found.append(one)
             if told is not None:
                 told(one)
@@ -211,9 +210,7 @@ def source_of(run: str, store: str | os.PathLike[str] | None = None) -> Source:
         return Source(build(found, reader.spans(found.trace_id), price), found.root.span_id)
 
 
-def walked(
-    body: Body, source: Source, given: Given, store: str | os.PathLike[str] | None = None
-) -> Shadowed:
+def walked(body: Body, source: Source, given: Given, store: str | os.PathLike[str] | None = None) -> Shadowed:
     """One walk, judged and recorded."""
     from spanreel.replay.playbooks.filled import filled
 
@@ -277,9 +274,7 @@ def _shadowed(walk: Walk, found: Score) -> Shadowed:
         unanswered = StoppedBy(guard="not_answered", state=walk.unanswered[0], reason=walk.unanswered[1])
     stopped = None
     if walk.failure is not None:
-        stopped = StoppedBy(
-            guard=walk.failure.guard, state=walk.failure.state, reason=walk.failure.reason
-        )
+        stopped = StoppedBy(guard=walk.failure.guard, state=walk.failure.state, reason=walk.failure.reason)
     return Shadowed(
         verdict=_verdict(walk, found),
         source_run_id="",
@@ -287,8 +282,8 @@ def _shadowed(walk: Walk, found: Score) -> Shadowed:
         stopped=stopped,
         unanswered=unanswered,
         assumed=walk.assumed,
-        visited=list(walk.walked.visited) if walk.walked else [],
-        output=walk.walked.output if walk.walked else None,
+        visited=walk.visited,
+        output=codec.plain(walk.walked.output) if walk.walked else None,
         score=found.score,
         first_divergence=found.first_divergence,
         writes=found.writes,
@@ -333,7 +328,7 @@ def _loader(store: str | os.PathLike[str] | None) -> Callable[[str, str | None],
 
 
 @contextmanager
-def _recording(store: str | os.PathLike[str] | None) -> Iterator[None]:
+def _recording(store: str | os.PathLike[str] | None) -> Generator[None]:
     """Recording is on in this block, to this store unless it is on already."""
     with ExitStack() as stack:
         if recorder.current() is None:
@@ -345,7 +340,7 @@ def _recording(store: str | os.PathLike[str] | None) -> Iterator[None]:
 
 
 @contextmanager
-def _closed(store: str | os.PathLike[str] | None, *, beside: bool) -> Iterator[None]:
+def _closed(store: str | os.PathLike[str] | None, *, beside: bool) -> Generator[None]:
     """No connection leaves this process in this block, unless an agent is at work in it."""
     if beside:
         yield
@@ -367,9 +362,7 @@ class Beside:
         self.problems: list[str] = []
         self._threads: list[threading.Thread] = []
 
-    def start(
-        self, bodies: Sequence[Body], run_id: str, store: str | os.PathLike[str] | None = None
-    ) -> None:
+    def start(self, bodies: Sequence[Body], run_id: str, store: str | os.PathLike[str] | None = None) -> None:
         """Walk these bodies over a run that has ended."""
         thread = threading.Thread(target=self._walk, args=(bodies, run_id, store), name="spanreel shadow")
         self._threads.append(thread)
@@ -381,9 +374,7 @@ class Beside:
             thread.join(timeout_s)
         return self.found
 
-    def _walk(
-        self, bodies: Sequence[Body], run_id: str, store: str | os.PathLike[str] | None
-    ) -> None:
+    def _walk(self, bodies: Sequence[Body], run_id: str, store: str | os.PathLike[str] | None) -> None:
         with guard("a shadow beside an agent"):
             try:
                 found = recorder.current()

@@ -6,10 +6,10 @@ It gives up where the run has no answer: what would follow is not known, and is 
 
 from __future__ import annotations
 
-import contextlib
+import inspect
 import json
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,23 +17,28 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from spanreel.exceptions import Signal
-from spanreel.instrument import approvals, codec, invocation, recorder, responder
+from spanreel.instrument import codec, invocation, responder
 from spanreel.instrument.tools import declared
+from spanreel.replay import entry
 from spanreel.replay.playbooks import asks
 from spanreel.replay.playbooks.answering import NotAnswered, OutOfTheRun, served
 from spanreel.replay.playbooks.asks import Failure, Spent, Stopped, ToolFacts, Walked
 from spanreel.replay.playbooks.conditions import Judgement
+from spanreel.replay.playbooks.driver import World, drive
+from spanreel.replay.playbooks.entry import ENTRY
 from spanreel.replay.playbooks.scoring import ProposedCall, Safeties
+from spanreel.replay.playbooks.toolbox import Toolbox
 from spanreel.replay.playbooks.walk import walk
 from spanreel.wire import attributes as names
+from spanreel.wire.content import canonical_json
 
 if TYPE_CHECKING:
-    from spanreel.instrument.tracing import ActiveSpan
+    from pydantic import BaseModel
+
     from spanreel.replay.playbooks.body import Body
     from spanreel.replay.recording import Recording
 
 SHADOW: Final = "shadow"
-ENTRY: Final = "spanreel.replay.playbooks.entry:execute"
 
 
 @dataclass(slots=True)
@@ -50,6 +55,7 @@ class Walk:
     failure: Failure | None = None
     unanswered: tuple[str, str] | None = None
     assumed: list[str] = field(default_factory=list[str])
+    visited: list[str] = field(default_factory=list[str])
     run_id: str | None = None
 
 
@@ -73,7 +79,8 @@ def in_shadow(
     """Walk a playbook in the shadow of a run, recorded where recording is on.
 
     Args:
-        body, params: what is walked.
+        body: what is walked.
+        params: by name.
         recording: what answers.
         safeties: which tools write.
         surroundings: what else may be asked.
@@ -87,7 +94,14 @@ def in_shadow(
         about = {names.CODE_FUNCTION: ENTRY, names.RUN_ENTRY: invocation.FUNCTION, **said}
         root = invocation.begin(invocation.WORKFLOW, body.name, about, inputs=given)
         with _attached(root.context if root else otel_context.get_current()):
-            _drive(body, params, safeties, surroundings, found)
+            world = _Answers(Toolbox(), safeties=safeties, surroundings=surroundings, found=found)
+            try:
+                found.walked = drive(walk(body, params), world)
+            except Stopped as stopped:
+                found.failure = stopped.failure
+            except NotAnswered:
+                pass  # it is in `found`
+            found.visited = world.visited
         found.assumed = answers.assumed
         if root is not None:
             found.run_id = root.span.run_id
@@ -113,171 +127,99 @@ def _attached(context: Context) -> Generator[None]:
         otel_context.detach(token)
 
 
-def _drive(
-    body: Body, params: Mapping[str, Any], safeties: Safeties, surroundings: Surroundings, found: Walk
-) -> None:
-    answering = _Answering(safeties, surroundings, found)
-    walking = walk(body, params)
-    try:
-        answer: Any = None
-        error: Exception | None = None
-        while True:
-            asked = walking.throw(error) if error is not None else walking.send(answer)
-            answer = error = None
-            try:
-                answer = answering.answer(asked)
-            except NotAnswered as unknown:
-                found.unanswered = (answering.state, str(unknown))
-                return
-            except Exception as raised:  # noqa: BLE001 - what an effect ends with is the walk's to judge
-                error = raised
-    except StopIteration as over:
-        found.walked = over.value
-    except Stopped as stopped:
-        found.failure = stopped.failure
-    finally:
-        walking.close()
-        answering.close()
-
-
-class _Answering:
+@dataclass(slots=True)
+class _Answers(World):
     """What a walk asks, answered out of the run."""
 
-    def __init__(self, safeties: Safeties, surroundings: Surroundings, found: Walk) -> None:
-        self._safeties = safeties
-        self._surroundings = surroundings
-        self._found = found
-        self._spans: list[tuple[str, ActiveSpan | None, ExitStack]] = []
-
-    @property
-    def state(self) -> str:
-        """The one that is under way."""
-        return self._spans[-1][0] if self._spans else ""
+    safeties: Safeties = field(default_factory=lambda: Safeties({}, {}))
+    surroundings: Surroundings | None = None
+    found: Walk = field(default_factory=Walk)
 
     def answer(self, asked: Any) -> Any:
         """The answer to one ask.
 
         Raises:
-            NotAnswered: the run does not know.
+            NotAnswered: the run does not know; the walk ends there.
         """
-        name = type(asked).__name__.lower()
-        return getattr(self, f"_{name}")(asked)
+        try:
+            return self._told(asked)
+        except NotAnswered as unknown:
+            self.found.unanswered = (getattr(asked, "state", ""), str(unknown))
+            self.spans.close()
+            raise
 
-    def close(self) -> None:
-        """What is still open ends here."""
-        while self._spans:
-            self._end({})
+    def _told(self, asked: Any) -> Any:
+        match asked:
+            case asks.Known():
+                told = declared(asked.tool)
+                return ToolFacts(asked.tool, self.safeties[asked.tool], told.pre, told.post)
+            case asks.Call(purpose="compensation"):
+                with self.spans.undoing(asked.state):
+                    return self._served(asked)
+            case asks.Call():
+                return self._served(asked)
+            case asks.Ask():
+                raise NotAnswered("what a model would say is not known without asking it")
+            case asks.RunPython():
+                return self._ran(asked)
+            case asks.Probe():
+                return _probed(asked)
+            case asks.Wait() | asks.Mend():
+                return None
+            case asks.SpentSoFar():
+                return Spent()
+            case asks.Load():
+                assert self.surroundings is not None
+                body = self.surroundings.load(asked.name, asked.hash)
+                self.spans.inside(body)
+                return body
+            case _:
+                return self._answered(asked)
 
-    def _enter(self, asked: asks.Enter) -> None:
-        recording = recorder.current()
-        stack = ExitStack()
-        span = None
-        if recording is not None:
-            about = {names.PLAYBOOK_STATE: asked.state, names.PLAYBOOK_VISIT: asked.visit}
-            span = recording.start(f"state {asked.state}", names.KIND_INTERNAL, about, outward=False)
-            stack.enter_context(_attached(span.context))
-        self._spans.append((asked.state, span, stack))
-
-    def _leave(self, asked: asks.Leave) -> None:
-        saved = codec.plain_text(dict(asked.saved)) if asked.saved else None
-        guard = asked.failure.guard if asked.failure else None
-        reason = asked.failure.reason if asked.failure else None
-        said = {
-            names.PLAYBOOK_NEXT: asked.next,
-            names.PLAYBOOK_SAVED: saved,
-            names.PLAYBOOK_GUARD: guard,
-            names.PLAYBOOK_REASON: reason,
-        }
-        self._end({key: value for key, value in said.items() if value is not None})
-
-    def _end(self, said: Mapping[str, Any]) -> None:
-        _, span, stack = self._spans.pop()
-        stack.close()
-        recording = recorder.current()
-        if span is not None and recording is not None:
-            span.attributes.update(said)
-            recording.end(span)
-
-    def _known(self, asked: asks.Known) -> ToolFacts:
-        told = declared(asked.tool)
-        return ToolFacts(asked.tool, self._safeties[asked.tool], told.pre, told.post)
-
-    def _call(self, asked: asks.Call) -> Any:
+    def _served(self, asked: asks.Call) -> Any:
         proposed = ProposedCall(
             state=asked.state, tool=asked.tool, args=codec.plain(dict(asked.args)), safety=asked.safety
         )
         try:
             result = served(asked.tool, asked.args, asked.safety)
         except NotAnswered:
-            self._found.proposed.append(proposed.model_copy(update={"answered": False}))
+            self.found.proposed.append(proposed.model_copy(update={"answered": False}))
             raise
+        self.tool_calls += 1
         if asked.purpose == "call":
-            self._found.proposed.append(proposed)
+            self.found.proposed.append(proposed)
         return result
 
-    def _ask(self, asked: asks.Ask) -> Any:
-        raise NotAnswered("what a model would say is not known without asking it")
-
-    def _gate(self, asked: asks.Gate) -> Any:
-        return approvals.await_approval(asked.id, asked.summary, asked.details)
-
-    def _runpython(self, asked: asks.RunPython) -> Any:
-        if not self._surroundings.code:
+    def _ran(self, asked: asks.RunPython) -> Any:
+        """The author's own code, which an execution runs as it is; the tools in it are answered like all others."""
+        if self.surroundings is None or not self.surroundings.code:
             raise NotAnswered("Python code is not run beside an agent that works")
         try:
-            return codec.plain(_function(asked.function)(*_given(asked)))
+            result = self._answered(asked)
+            return entry.finished(result) if inspect.isawaitable(result) else result
+        except NotAnswered:
+            raise
         except Signal as signal:
             raise NotAnswered(f"Python code wanted what a shadow does not do: {signal}") from None
 
-    def _probe(self, asked: asks.Probe) -> Judgement:
-        kind = next(iter(asked.condition), "a condition")
-        if kind == "always":
-            return Judgement(True, "always")
-        raise NotAnswered(f"{kind} asks how the surroundings were, which the run does not tell")
 
-    def _wait(self, asked: asks.Wait) -> None:
-        return None
-
-    def _spentsofar(self, asked: asks.SpentSoFar) -> Spent:
-        return Spent()
-
-    def _load(self, asked: asks.Load) -> Body:
-        return self._surroundings.load(asked.name, asked.hash)
-
-    def _mend(self, asked: asks.Mend) -> None:
-        return None
+def _probed(asked: asks.Probe) -> Judgement:
+    kind = next(iter(asked.condition), "a condition")
+    if kind == "always":
+        return Judgement(True, "always")
+    raise NotAnswered(f"{kind} asks how the surroundings were, which the run does not tell")
 
 
-def _given(asked: asks.RunPython) -> tuple[Any, ...]:
-    return (dict(asked.variables),) if asked.result is None else (dict(asked.variables), asked.result)
-
-
-def _function(named: Any) -> Callable[..., Any]:
-    if callable(named):
-        return named
-    from importlib import import_module
-
-    module, _, name = str(named).partition(":")
-    found: Any = import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
-def root_says(body: Body, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What the root of a shadow begins with."""
-    from spanreel.wire.content import canonical_json
-
+def root_says(body: Body, params: Mapping[str, Any], *, counted: bool) -> dict[str, Any]:
+    """What the root of a shadow begins with. counted: it is evidence about the body, and so says its mode."""
     return {
         names.PLAYBOOK_NAME: body.name,
         names.PLAYBOOK_HASH: body.hash,
-        names.PLAYBOOK_MODE: SHADOW,
         names.PLAYBOOK_PARAMS: canonical_json(codec.plain(dict(params))),
+        **({names.PLAYBOOK_MODE: SHADOW} if counted else {}),
     }
 
 
-def as_json(value: Any) -> str:
+def as_json(value: BaseModel) -> str:
     """For an attribute."""
-    with contextlib.suppress(AttributeError):
-        value = value.model_dump(mode="json", exclude_none=True)
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return json.dumps(value.model_dump(mode="json", exclude_none=True), ensure_ascii=False, sort_keys=True)
