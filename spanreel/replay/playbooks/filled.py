@@ -5,7 +5,7 @@ Quiet. What a free text alone tells is not guessed here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +34,10 @@ def mapped(body: Body, inputs: Any) -> Mapped:
         body: whose parameters.
         inputs: an object by name; a text gives none.
     """
-    given: Mapping[str, Any] = inputs if isinstance(inputs, Mapping) else {}
+    places = list(_places(inputs))
     result = Mapped({})
     for name, param in body.params.items():
-        values = [given[name]] if name in given else _at(param, given)
+        values = next((found for place in places if (found := _values(name, param, place))), [])
         if len(values) != 1:
             if param.required and param.default is None:
                 result.missing.append(name)
@@ -49,16 +49,27 @@ def mapped(body: Body, inputs: Any) -> Mapped:
     return result
 
 
-def _at(param: Param, given: Mapping[str, Any]) -> list[Any]:
+def _places(inputs: Any) -> Iterator[Mapping[str, Any]]:
+    """Where a value may be: in the inputs; an agent that dispatch called was given them as `inputs`, with the goal."""
+    if isinstance(inputs, Mapping):
+        yield inputs
+        inner = inputs.get("inputs")
+        if isinstance(inner, Mapping):
+            yield inner
+        yield {"inputs": inputs}
+
+
+def _values(name: str, param: Param, given: Mapping[str, Any]) -> list[Any]:
+    if name in given:
+        return [given[name]]
     if not param.input:
         return []
     path = param.input.removeprefix("$").removeprefix(".")
     try:
-        return found(
-            path if path.startswith("input.") and "input" not in given else f"input.{path}", {"input": given}
-        )
+        values = found(f"input{'' if path.startswith('[') else '.'}{path}", {"input": given})
     except Unbound:
         return []
+    return values if len(values) == 1 else []
 
 
 def filled(body: Body, replay: Replay) -> tuple[dict[str, Any], list[str]]:

@@ -22,6 +22,7 @@ from spanreel.instrument.tools import declared
 from spanreel.location import announced_collector, resolve_store
 from spanreel.replay.network import denied_network
 from spanreel.replay.playbooks.answering import recording_of
+from spanreel.replay.playbooks.evidence import NOT_ANSWERED
 from spanreel.replay.playbooks.result import StoppedBy
 from spanreel.replay.playbooks.scoring import (
     CallCounts,
@@ -271,7 +272,7 @@ def _tools(body: Body, replay: Replay) -> Iterator[str]:
 def _shadowed(walk: Walk, found: Score) -> Shadowed:
     unanswered = None
     if walk.unanswered is not None:
-        unanswered = StoppedBy(guard="not_answered", state=walk.unanswered[0], reason=walk.unanswered[1])
+        unanswered = StoppedBy(guard=NOT_ANSWERED, state=walk.unanswered[0], reason=walk.unanswered[1])
     stopped = None
     if walk.failure is not None:
         stopped = StoppedBy(guard=walk.failure.guard, state=walk.failure.state, reason=walk.failure.reason)
@@ -308,7 +309,7 @@ def _said(one: Shadowed) -> dict[str, Any]:
         names.PLAYBOOK_SCORE: one.score,
         names.PLAYBOOK_MODEL_CALLS: 0,
         names.PLAYBOOK_TOOL_CALLS: len(one.proposed),
-        f"{names.OUTCOME}success": one.ok,
+        f"{names.OUTCOME}success": None if one.unanswered else one.ok,
         f"{names.OUTCOME}summary": one.verdict,
         names.PLAYBOOK_DIVERGENCE: as_json(one.first_divergence) if one.first_divergence else None,
         names.PLAYBOOK_GUARD: halted.guard if halted else None,
