@@ -71,7 +71,7 @@ def test_an_active_playbook_that_fits_does_the_task_without_a_model_or_the_agent
 
 def test_what_was_saved_is_what_the_sources_needed_less_what_was_spent():
     """The figures of the compile report; a run without a model saves them all."""
-    kept(report={"avoided": {"model_calls": 4, "tokens": 1200, "cost": "0.0123", "seconds": 3.5}})
+    kept(report={"savings": {"model_calls": 4.0, "tokens": 1200.0, "cost": 0.0123, "seconds": 3.5}})
     found = dispatch(GOAL, INPUTS, shelf)
     assert found.saved is not None
     assert found.saved.model_dump() == {"model_calls": 4, "tokens": 1200, "cost": "0.0123", "seconds": 3.5}

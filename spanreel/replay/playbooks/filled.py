@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from spanreel.exceptions import SpanreelError
 from spanreel.replay.playbooks.binding import Unbound, found
+from spanreel.replay.playbooks.compiling.filling import Filled, params_of
 from spanreel.replay.playbooks.conditions import schema_problem
 
 if TYPE_CHECKING:
@@ -72,19 +72,16 @@ def _values(name: str, param: Param, given: Mapping[str, Any]) -> list[Any]:
     return values if len(values) == 1 else []
 
 
-def filled(body: Body, replay: Replay) -> tuple[dict[str, Any], list[str]]:
-    """The parameters that a recorded run had, and those of them that its input names.
-
-    Raises:
-        SpanreelError: one of them cannot be told.
-    """
-    said = replay.input
-    inputs = said if isinstance(said, Mapping) else {}
-    one = mapped(body, inputs)
-    if one.missing or one.wrong:
-        name = (one.missing or list(one.wrong))[0]
-        raise SpanreelError(
-            f"run {replay.run_id[:12]} does not tell parameter {name} of {body.name}",
-            "give it with --param",
-        )
-    return one.params, list(one.params)
+def filled(body: Body, replay: Replay) -> Filled:
+    """The parameters that a recorded run had: what its input names, then what the run shows, which is told apart."""
+    given = mapped(body, replay.input)
+    shown = params_of(body, replay)
+    result = Filled()
+    for name in body.params:
+        if name in given.params:
+            result.params[name], result.how[name] = given.params[name], "input"
+        elif name in shown.params:
+            result.params[name], result.how[name] = shown.params[name], shown.how[name]
+        elif name in shown.missing or name in given.missing:
+            result.missing[name] = shown.missing.get(name) or given.wrong.get(name) or "nothing gives it"
+    return result
