@@ -10,7 +10,14 @@ from inspect import cleandoc
 
 import typer
 
-VERBS: tuple[tuple[str, Callable[..., None], str], ...] = ()
+from spanreel.cli import playbook_dispatch, playbook_shadow
+
+VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("shadow", playbook_shadow.shadow, "Walk one over recorded runs."),
+    ("dispatch", playbook_dispatch.dispatch, "Do a task by the playbook that fits, else by the agent."),
+    ("suggest", playbook_dispatch.suggest, "List the playbooks for a goal, with reasons."),
+    ("prime", playbook_dispatch.prime, "Print what playbooks know of a task, for a prompt."),
+)
 """Verb, the function that does it, and one sentence for the list."""
 
 app = typer.Typer(name="playbook", no_args_is_help=True, rich_markup_mode=None)

@@ -34,6 +34,10 @@ MODELS = {
     "import": "spanreel.cli.objects:Imported",
     "decision": "spanreel.cli.objects:DecisionMade",
     "doctor": "spanreel.cli.objects:Diagnosis",
+    "shadow": "spanreel.replay.playbooks.shadow:ShadowReport",
+    "dispatch": "spanreel.replay.playbooks.dispatched:Dispatched",
+    "suggestions": "spanreel.replay.playbooks.suggest:Suggestions",
+    "priming": "spanreel.replay.playbooks.prime:Priming",
     "version": "spanreel.cli.objects:Versions",
 }
 """Schema name -> `module:class`, imported when it is asked for; `spanreel replay --json` prints a verdict."""

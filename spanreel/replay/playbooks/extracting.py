@@ -79,20 +79,11 @@ def extract(
     )
     with runs.run(f"{body.name} extract", input=text, tags={"playbook": body.name}) as run:
         try:
-            answer = ask(
-                named,
-                prompt_of(body, names, text),
-                system,
-                schema_of(body, names),
-                said.parameters if said else {},
-            )
-        except SpanreelError:
-            raise
+            answer = ask(asked, model)
         except Exception as error:
-            raise NotExtracted(
-                f"the model could not be asked: {type(error).__name__}: {error}", ""
-            ) from error
-        run.set_output(answer)
+            why = error.args[0] if isinstance(error, SpanreelError) else f"{type(error).__name__}: {error}"
+            raise NotExtracted(f"the model could not be asked: {why}", "") from error
+        run.set_output(answer.value)
     found = recorder.current()
     if found is not None:
         found.flush()

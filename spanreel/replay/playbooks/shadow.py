@@ -178,6 +178,7 @@ def shadow(
 def shadow_over(
     body: Body,
     runs: Iterable[Replay | str],
+    params: Mapping[str, Any] | None = None,
     *,
     store: str | os.PathLike[str] | None = None,
     reads: Sequence[str] = (),
@@ -189,7 +190,7 @@ def shadow_over(
     found: list[Shadowed] = []
     with recorded_to(store):
         for run in runs:
-            one = shadow(body, run, store=store, reads=reads, writes=writes, include_sources=include_sources)
+            one = shadow(body, run, params, store=store, reads=reads, writes=writes, include_sources=include_sources)
             found.append(one)
             if told is not None:
                 told(one)
