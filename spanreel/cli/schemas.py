@@ -29,6 +29,8 @@ MODELS = {
     "verdict": "spanreel.replay.verdict:Verdict",
     "divergence": "spanreel.replay.divergence:DivergenceReport",
     "ci": "spanreel.replay.suite:SuiteSummary",
+    "playbook": "spanreel.replay.playbooks.body:Body",
+    "validation": "spanreel.cli.objects:Validation",
     "timeline": "spanreel.cli.objects:Timeline",
     "tail": "spanreel.cli.objects:TailedSpan",
     "import": "spanreel.cli.objects:Imported",
