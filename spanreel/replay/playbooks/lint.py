@@ -191,8 +191,8 @@ def _of_parameters(body: Body) -> Iterator[Finding]:
 
 def _of_state(body: Body, name: str, state: State, tools: Tools | None) -> Iterator[Finding]:
     path = f"states.{name}"
+    known = tools(state.tool) if tools and state.tool else None
     if state.tool is not None:
-        known = tools(state.tool) if tools else None
         yield from _of_tool(body, name, state, known, asked=tools is not None)
     if state.llm is not None and state.llm.schema_ is None and state.save_as is not None:
         yield _found(
@@ -209,7 +209,7 @@ def _of_state(body: Body, name: str, state: State, tools: Tools | None) -> Itera
                 f"{value!r} looks like {kind} of one task, and is the same in every run",
                 f'make it a parameter: {path}.{where}: "{{{{ params.… }}}}", or compile from another run too',
             )
-    if _unused(body, name, state):
+    if _unused(body, state, state.safety or (known.safety if known else None)):
         saved = f"saved as {state.save_as}, " if state.save_as else ""
         yield _found(
             "unused-result",
@@ -267,11 +267,10 @@ def _of_tool(
         )
 
 
-def _unused(body: Body, name: str, state: State) -> bool:
+def _unused(body: Body, state: State, safety: str | None) -> bool:
     """Whether a state that only reads leads to nothing: no binding, no check of its own, not the output."""
     names = used(body)
-    reads = state.safety == "read" or (state.safety is None and state.save_as is not None)
-    if names is None or not reads or state.tool is None or state.post or state.expect:
+    if names is None or safety != "read" or state.tool is None or state.post or state.expect:
         return False
     last = state.next in (None, END) and body.output is None
     return not last and (state.save_as is None or state.save_as not in names)

@@ -29,7 +29,7 @@ def looks_like_data(value: Any) -> str | None:
     """Which kind of data of one task a constant looks like, in words; None: it may well be the same in every run."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, float) and value != int(value):
+    if isinstance(value, float) and not value.is_integer():
         return "a sum of money"
     if isinstance(value, int):
         return "an id" if abs(value) >= 10_000 else None
@@ -70,7 +70,7 @@ def _constants(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def used(body: Body) -> set[str] | None:
     """The variables that a body asks for somewhere, parameters as ``params.name``; None: code may ask for any."""
-    if any(state.python or state.assert_ and _is_code(state.assert_) for state in body.states.values()):
+    if any(state.python or (state.assert_ and _is_code(state.assert_)) for state in body.states.values()):
         return None
     found: set[str] = set()
     for state in body.states.values():
