@@ -95,6 +95,16 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """An attempt failed, and there is another one. attempt: the one that follows, of at most `of`. Answer: None."""
+
+    state: str
+    attempt: int
+    of: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Ask a model. Answer: its text, or with a schema the JSON value; or an exception, thrown."""
 
@@ -167,7 +177,7 @@ class Mend:
 
 
 AnyAsk: TypeAlias = (
-    "Enter | Leave | Known | Call | Ask | Gate | RunPython | Probe | Wait | SpentSoFar | Load | Mend"
+    "Enter | Leave | Known | Call | Again | Ask | Gate | RunPython | Probe | Wait | SpentSoFar | Load | Mend"
 )
 
 

@@ -196,8 +196,8 @@ class _Walk:
                 self.stop("repeat", name, f"{repeat.for_each} is no list")
             if len(items) > repeat.max:
                 self.stop("repeat", name, f"{len(items)} items, and at most {repeat.max} are allowed")
-            for item in items:
-                results.append((yield from self.tried(name, state, {**self.variables, repeat.as_: item})))
+            for item in items:  # a comprehension cannot ask
+                results.append((yield from self.tried(name, state, {**self.variables, repeat.as_: item})))  # noqa: PERF401
             return results
         for turn in range(repeat.max):
             if turn and repeat.wait_seconds:
@@ -213,14 +213,15 @@ class _Walk:
     def tried(self, name: str, state: State, variables: Mapping[str, Any]) -> Walking:
         """The action, as often as its retry policy says."""
         for attempt in range(1, state.retry.max_attempts + 1):
-            if attempt > 1 and state.retry.backoff_seconds:
-                yield asks.Wait(state.retry.backoff_seconds)
             try:
                 return (yield from self.attempted(name, state, variables, attempt))
             except Stopped as stopped:
                 again = stopped.failure.guard in ("call", "expect", "postcondition")
                 if not again or attempt == state.retry.max_attempts:
                     raise
+                yield asks.Again(name, attempt + 1, state.retry.max_attempts, stopped.failure)
+            if state.retry.backoff_seconds:
+                yield asks.Wait(state.retry.backoff_seconds)
         raise AssertionError
 
     def attempted(self, name: str, state: State, variables: Mapping[str, Any], attempt: int) -> Walking:
@@ -388,7 +389,7 @@ class _Walk:
             parts: Any = [condition[how]] if how == "not" else condition[how]
             judged: list[Judgement] = []
             for part in parts:
-                judged.append((yield from self.holds(part, name, variables, result)))
+                judged.append((yield from self.holds(part, name, variables, result)))  # noqa: PERF401
             return combined(how, judged)
         if is_probe(condition):
             try:
