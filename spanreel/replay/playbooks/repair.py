@@ -18,7 +18,7 @@ from spanreel.replay.playbooks.asks import Failure
 from spanreel.replay.playbooks.body import Body, Json
 from spanreel.replay.playbooks.case import Case, Proposal, Rule
 from spanreel.replay.playbooks.difference import difference
-from spanreel.replay.playbooks.fitting import Fit, Shown, Signatures, fit
+from spanreel.replay.playbooks.fitting import Fit, fit
 from spanreel.replay.playbooks.rules import RULES
 from spanreel.replay.playbooks.scoring import Safeties
 from spanreel.replay.timeline import Frozen
