@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import shelf
+import shadow_shop as shelf
 
 import spanreel
 from spanreel.replay.load import load

@@ -24,6 +24,7 @@ from spanreel.instrument.responder import (
     ToolRoute,
 )
 from spanreel.instrument.tool_call import Dispatch, Tool, call_tool
+from spanreel.replay import conversation
 from spanreel.replay.executor import Executor
 from spanreel.replay.playbooks.scoring import READ
 from spanreel.replay.policy import Policy
@@ -92,14 +93,14 @@ def _effect(place: int, call: ToolCallRecord, run_id: str) -> ToolEffect:
         run_id=run_id,
         span_id=call.span_id or f"call {place}",
         name=call.tool_name,
-        arguments=call.tool_args,
+        arguments=conversation.decoded(call.tool_args),
         encoded=codec.encode(call.result if call.error is None else RecordedFailure(call.error)),
         safety=call.safety or "write",
     )
 
 
 def _key(tool: str, args: Any) -> str:
-    return f"{tool}\0{canonical_json(codec.plain(args))}"
+    return f"{tool}\0{canonical_json(codec.plain(conversation.decoded(args)))}"
 
 
 class OutOfTheRun:

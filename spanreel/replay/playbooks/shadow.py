@@ -186,7 +186,7 @@ def shadow_over(
 ) -> ShadowReport:
     """The same of several runs; `told` is called after each."""
     found: list[Shadowed] = []
-    with _recording(store):
+    with recorded_to(store):
         for run in runs:
             one = shadow(body, run, store=store, reads=reads, writes=writes, include_sources=include_sources)
             found.append(one)
@@ -239,7 +239,7 @@ def walked(body: Body, source: Source, given: Given, store: str | os.PathLike[st
         judged.append(one)
         return _said(one)
 
-    with _recording(store), _closed(store, beside=given.beside):
+    with recorded_to(store), _closed(store, beside=given.beside):
         surroundings = Surroundings(_loader(store), code=not given.beside)
         says = root_says(body, params, counted=counted)
         walk = in_shadow(body, params, recording, safeties, surroundings, judge, says)
@@ -328,12 +328,13 @@ def _loader(store: str | os.PathLike[str] | None) -> Callable[[str, str | None],
 
 
 @contextmanager
-def _recording(store: str | os.PathLike[str] | None) -> Generator[None]:
-    """Recording is on in this block, to this store unless it is on already."""
+def recorded_to(store: str | os.PathLike[str] | None) -> Generator[bool]:
+    """Recording is on in this block, to this store unless it is on already; whether it is on for this block alone."""
     with ExitStack() as stack:
-        if recorder.current() is None:
+        own = recorder.current() is None
+        if own:
             stack.callback(activate.instrument(store=resolve_store(store)).uninstrument)
-        yield
+        yield own
         found = recorder.current()
         if found is not None:
             found.flush()

@@ -1,0 +1,33 @@
+"""`spanreel playbook …`: which verbs there are. What each does is in the module that it comes from.
+
+Heavy modules are imported inside the commands, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import cleandoc
+
+import typer
+
+VERBS: tuple[tuple[str, Callable[..., None], str], ...] = ()
+"""Verb, the function that does it, and one sentence for the list."""
+
+app = typer.Typer(name="playbook", no_args_is_help=True, rich_markup_mode=None)
+
+
+def help_of(function: Callable[..., object]) -> str:
+    """The docstring for `--help`: a paragraph that begins with ``Examples:`` keeps its lines."""
+    return cleandoc(function.__doc__ or "").replace("\n\nExamples:\n", "\n\n\b\nExamples:\n")
+
+
+@app.callback()
+def playbook() -> None:
+    """Turn what worked into a procedure that runs without the model, and trust it on evidence.
+
+    A playbook is named NAME (the active body, else the newest), NAME@3 (a version), NAME@active, or by its hash.
+    """
+
+
+for name, function, short in VERBS:
+    app.command(name, help=help_of(function), short_help=short)(function)
