@@ -9,25 +9,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from spanreel.replay.playbooks import asks
-from spanreel.replay.playbooks.asks import Spent, Stopped
+from spanreel.replay.playbooks.asks import Spent, Stopped, ToolFacts, Walked
 from spanreel.replay.playbooks.binding import Unbound, bindings
-from spanreel.replay.playbooks.body import END, Body, State
+from spanreel.replay.playbooks.body import END, Body, Llm, State
 from spanreel.replay.playbooks.conditions import COMBINED, MISSING, Judgement, combined
 from spanreel.replay.playbooks.expected import as_expected
+from spanreel.replay.playbooks.guarding import Guarding, Walking, strictest
 from spanreel.replay.playbooks.paper import Notes, Paper, Place
 from spanreel.replay.playbooks.simulation import Checked, PlannedState
 from spanreel.replay.playbooks.unknown import Unknown, bound, depends, path_unknown, plain, unknown_in
-from spanreel.replay.playbooks.walk import DEPTH, Walking, _Walk
+from spanreel.replay.playbooks.walk import DEPTH, _Walk, jsonable
 
 
 class OnPaper(_Walk):
     """The walk, state by state, in which what is unknown goes on instead of stopping."""
 
-    def __init__(self, body: Body, paper: Paper, depth: int) -> None:
-        super().__init__(body, False, depth)
+    def __init__(self, body: Body, paper: Paper, within: Guarding | None = None) -> None:
+        super().__init__(body, False, within)
         self.paper = paper
         self.missing: list[str] = []
         self.notes = Notes()
@@ -185,24 +186,52 @@ class OnPaper(_Walk):
             self.stop("binding", name, str(error))
 
     def call(self, name: str, state: State, variables: Mapping[str, Any], attempt: int) -> Walking:
-        self.notes.args = self.bound(state.args, name, variables)
-        known = yield asks.Known(state.tool or "")
-        self.notes.safety = state.safety or (known.safety if known else None)
-        if known is not None and (known.pre or known.post):
-            self._unknown(f"conditions of {state.tool}'s author are asked when it runs")
-        yield from self.allowed(name, state.tool or "", self.notes.safety or "write", self.notes.args)
+        tool = state.tool or ""
+        args = self.notes.args = self.bound(state.args, name, variables)
+        known: ToolFacts | None = yield asks.Known(tool)
+        safety = self.notes.safety = strictest(state.safety, known)
+        if known is not None:
+            yield from self.of_tool(name, tool, known, "pre", {**variables, "args": args})
+        if attempt == 1:
+            yield from self.allowed(name, tool, safety, args)
         if known is None:
-            self.stop("tool", name, f"no tool {state.tool} is registered")
+            self.stop("tool", name, f"no tool {tool} is registered")
         yield from self.within_budget(name, tools=1)
-        self.tools += 1
-        safety = self.notes.safety or "write"
-        return (yield asks.Call(name, state.tool or "", self.notes.args, safety, attempt))
+        self.spend(tools=1)
+        result = yield asks.Call(name, tool, args, safety, attempt)
+        yield from self.of_tool(name, tool, known, "post", {**variables, "args": args}, jsonable(result))
+        return result
 
-    def ask(self, name: str, llm: Any, variables: Mapping[str, Any], attempt: int) -> Walking:
+    def of_tool(
+        self, name: str, tool: str, known: ToolFacts, of: Literal["pre", "post"], variables: Mapping[str, Any], result: Any = MISSING
+    ) -> Walking:  # fmt: skip
+        """Code of a tool's author is not run on paper: whether it says no is unknown."""
+        conditions = known.pre if of == "pre" else known.post
+        coded = [one for one in conditions if callable(one)]
+        if coded and of == "pre":
+            self._unknown(f"a condition of {tool}'s author is asked when it runs")
+        if of == "pre" or not unknown_in(result):
+            said = tuple(one for one in conditions if not callable(one))
+            bare = ToolFacts(known.name, known.safety, said, said)
+            yield from super().of_tool(name, tool, bare, of, variables, result)
+
+    def ask(self, name: str, llm: Llm, variables: Mapping[str, Any], attempt: int) -> Walking:
+        self.approved = False
         prompt, system = self.bound([llm.prompt, llm.system], name, variables)
         yield from self.within_budget(name, models=1)
-        self.models += 1
+        self.spend(models=1)
         return (yield asks.Ask(name, prompt, system, llm.schema_, llm.model, llm.parameters, attempt))
+
+    def gate(self, name: str, state: State) -> Walking:
+        approval = state.approval
+        assert approval is not None
+        self.bound([approval.summary, approval.details], name)
+        yield asks.Gate(name, approval.id, None, None)
+        self.approved = True
+        said = {"approved": True, "reason": "assumed on paper"}
+        if state.save_as is not None:
+            self.variables[state.save_as] = said
+        return state.on_approve or state.next, said
 
     def repeated(self, name: str, state: State) -> Walking:
         repeat = state.repeat
@@ -214,33 +243,24 @@ class OnPaper(_Walk):
                 return [(yield from self.attempted(name, state, each, 1))]
         return (yield from super().repeated(name, state))
 
-    def attempted(self, name: str, state: State, variables: Mapping[str, Any], attempt: int) -> Walking:
-        bare = state.model_copy(update={"expect": None, "post": []})
-        result = yield from super().attempted(name, bare, variables, attempt)
+    def judged(self, name: str, state: State, variables: Mapping[str, Any], result: Any) -> Walking:
+        said = (
+            state.expect.model_dump(mode="json", by_alias=True, exclude_none=True) if state.expect else None
+        )
         if not unknown_in(result):
-            checking = state.model_copy(update={"tool": None, "llm": None, "python": None, "playbook": None})
-            yield from self._as_checked(name, checking, result, variables)
-            return result
+            if state.expect is not None and result is not MISSING:
+                expected = as_expected(state.expect, result, variables)
+                self.notes.guards.append(
+                    Checked(guard="expect", asks=said, holds=expected.holds, why=expected.why)
+                )
+            yield from super().judged(name, state, variables, result)
+            return
         why = f"the result of {name} is known when it has run"
-        if state.expect is not None:
-            said = state.expect.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if said is not None:
             self.notes.guards.append(Checked(guard="expect", asks=said, why=why))
-        for condition in state.post:
-            self.notes.guards.append(Checked(guard="postcondition", asks=condition, why=why))
-        return result
-
-    def _as_checked(self, name: str, state: State, result: Any, variables: Mapping[str, Any]) -> Walking:
-        if state.expect is not None:
-            expected = as_expected(state.expect, result, variables)
-            said = state.expect.model_dump(mode="json", by_alias=True, exclude_none=True)
-            self.notes.guards.append(
-                Checked(guard="expect", asks=said, holds=expected.holds, why=expected.why)
-            )
-            if not expected:
-                self.stop("expect", name, expected.why)
-        judged = yield from self.all_hold(state.post, name, variables, result)
-        if not judged:
-            self.stop("postcondition", name, judged.why)
+        self.notes.guards += [
+            Checked(guard="postcondition", asks=_said(condition), why=why) for condition in state.post
+        ]
 
     def sub(self, name: str, state: State, variables: Mapping[str, Any]) -> Walking:
         inner = state.playbook
@@ -251,16 +271,17 @@ class OnPaper(_Walk):
         params = self.bound(inner.params, name, variables)
         if missing := unknown_in(params):
             self._unknown(f"the parameters of {inner.name} depend on the {missing.why}")
-            return Unknown(f"result of {name}")
+            return Walked(Unknown(f"result of {name}"), {}, ())
         from spanreel.replay.playbooks.simulate import simulate
 
-        found = simulate(body, params, self.paper, self.depth + 1)
+        found = simulate(body, params, self.paper, within=self)
         said = [f"{inner.name}: {reason}" for reason in found.reasons]
         self.missing += [tool for tool in found.missing_tools if tool not in self.missing]
         if found.readiness == "blocked":
             self.stop("playbook", name, "; ".join(said))
         self.notes.unknown += said
-        return Unknown(f"result of {name}") if _unsure(found.output) else found.output
+        output = Unknown(f"result of {name}") if _unsure(found.output) else found.output
+        return Walked(output, {}, (), found.model_calls, found.tool_calls)
 
     def branch(self, name: str, state: State) -> Walking:
         branch = state.branch
@@ -284,8 +305,6 @@ class OnPaper(_Walk):
         name: str,
         variables: Mapping[str, Any],
         result: Any = MISSING,
-        *,
-        of_tool: Any = None,
     ) -> Walking:
         guard = "success" if not name else "precondition" if result is MISSING else "postcondition"
         how = next((word for word in COMBINED if isinstance(condition, Mapping) and word in condition), None)

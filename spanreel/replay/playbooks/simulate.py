@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from spanreel.replay.playbooks.body import END, Body
-from spanreel.replay.playbooks.conditions import schema_problem
+from spanreel.replay.playbooks.guarding import Guarding, param_problem
 from spanreel.replay.playbooks.on_paper import OnPaper
 from spanreel.replay.playbooks.paper import Paper, Place
 from spanreel.replay.playbooks.simulation import PlannedState, Readiness, Simulation
@@ -24,16 +24,18 @@ MOST: Final = 1000
 """States that are looked at, at most."""
 
 
-def simulate(body: Body, params: Mapping[str, Any], paper: Paper, depth: int = 0) -> Simulation:
+def simulate(
+    body: Body, params: Mapping[str, Any], paper: Paper, *, within: Guarding | None = None
+) -> Simulation:
     """What a run of a playbook would do, and whether it could.
 
     Args:
         body: which one.
         params: by name; one that is missing blocks it, and is unknown further on.
         paper: what is known.
-        depth: of playbooks inside of playbooks.
+        within: the playbook that this one is a state of.
     """
-    walk = OnPaper(body, paper, depth)
+    walk = OnPaper(body, paper, within)
     known, problems = _given(body, params)
     waiting = deque([Place(body.initial, {"params": known})])
     found: list[PlannedState] = []
@@ -59,12 +61,13 @@ def _given(body: Body, params: Mapping[str, Any]) -> tuple[dict[str, Any], list[
     known: dict[str, Any] = {}
     for name, param in body.params.items():
         if name in params:
-            if problem := schema_problem(params[name], param.json_schema()):
+            if problem := param_problem(param, params[name]):
                 problems.append(f"parameter {name}: {problem}")
             known[name] = params[name]
         elif param.default is None and param.required:
-            problems.append(f"parameter {name} is missing")
             known[name] = Unknown(f"parameter {name}")
+            if body.extract is None:
+                problems.append(f"parameter {name} is missing")
         else:
             known[name] = param.default
     return known, problems
