@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spanreel.replay.compare import ReplayComparison
     from spanreel.replay.execution import replaying
     from spanreel.replay.load import diff, load
+    from spanreel.replay.playbooks.playbook import Playbook
     from spanreel.replay.timeline import Replay
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Divergence",
     "EffectDenied",
     "Instrumentation",
+    "Playbook",
     "Replay",
     "ReplayComparison",
     "SpanreelError",
@@ -57,6 +59,7 @@ _HOMES = {
     "outcome": "spanreel.instrument.runs",
     "run": "spanreel.instrument.runs",
     "tool": "spanreel.instrument.tools",
+    "Playbook": "spanreel.replay.playbooks.playbook",
     "Replay": "spanreel.replay.timeline",
     "ReplayComparison": "spanreel.replay.compare",
     "replaying": "spanreel.replay.execution",
