@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from spanreel.exceptions import BadInput
 from spanreel.replay.playbooks.body import END, Body, Json
+from spanreel.replay.playbooks.checking import check
 
 Operation: TypeAlias = dict[str, Any]
 Patch: TypeAlias = list[Operation]
@@ -117,19 +118,14 @@ def _body(document: Json, before: Body) -> Body:
             f"the patch renames {before.name} to {body.name}",
             "a repair is of the same playbook: keep the name",
         )
-    if problem := _dangling(body):
-        raise BadInput(f"the patch makes no playbook of it: {problem}", "mend the patch")
+    known = {(one.path, one.message) for one in check(before)}
+    for one in check(body):
+        if one.level == "error" and (one.path, one.message) not in known:
+            where = ".".join(str(part) for part in one.path)
+            raise BadInput(
+                f"the patch makes no playbook of it: {where}: {one.message}", one.remedy or "mend the patch"
+            )
     return body
-
-
-def _dangling(body: Body) -> str | None:
-    if body.initial not in body.states:
-        return f"initial is {body.initial}, and there is no such state"
-    for name, state in body.states.items():
-        for target in state.targets():
-            if target != END and target not in body.states:
-                return f"states.{name} leads to {target}, and there is no such state"
-    return None
 
 
 # step form

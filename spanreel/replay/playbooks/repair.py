@@ -49,6 +49,7 @@ class Repair(Frozen):
             failure, and what follows the repaired state has been seen by nobody.
         patch: the JSON Patch that makes it of its parent.
         run_id: the run that it was held against.
+        model_calls: that it took to find it.
     """
 
     schema_: str = Field(default="spanreel.playbook_repair.v1", alias="schema")
@@ -58,6 +59,7 @@ class Repair(Frozen):
     origin: str = "repair:rule"
     clean: bool = False
     run_id: str | None = None
+    model_calls: int = 0
     changes: list[Change] = Field(default_factory=list[Change])
     patch: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
     body: dict[str, Any] = Field(default_factory=dict[str, Any])
