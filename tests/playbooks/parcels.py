@@ -104,3 +104,28 @@ def active(library: Library, body: Body | None = None) -> Body:
     figure = {"gate": "test", "wanted": 0, "found": 0, "passed": True, "text": "a test"}
     library.decide(entry, "promote", to="active", gates=[figure], reason="for a test", actor="test")
     return found
+
+
+# repairers
+
+
+def better_send(body: Body, failure: Any, run: Any) -> Any:
+    """The state as it has to be now."""
+    state = body.states["send"]
+    args = {("box_id" if key == "box" else key): value for key, value in state.args.items()}
+    return state.model_copy(update={"args": args}) if failure.state == "send" and run.tool_calls else None
+
+
+def worse_send(_body: Body, _failure: Any, _run: Any) -> Any:
+    """A patch that leads to another call than the run made."""
+    return [{"op": "replace", "path": "/states/send/args/box", "value": "BX-1"}]
+
+
+def no_idea(_body: Body, _failure: Any, _run: Any) -> Any:
+    """A repairer that knows nothing."""
+    return None
+
+
+def breaks(_body: Body, _failure: Any, _run: Any) -> Any:
+    """A repairer that fails."""
+    raise RuntimeError("oh")
