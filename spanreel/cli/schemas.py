@@ -29,11 +29,18 @@ MODELS = {
     "verdict": "spanreel.replay.verdict:Verdict",
     "divergence": "spanreel.replay.divergence:DivergenceReport",
     "ci": "spanreel.replay.suite:SuiteSummary",
+    "playbook": "spanreel.replay.playbooks.body:Body",
+    "validation": "spanreel.cli.objects:Validation",
     "timeline": "spanreel.cli.objects:Timeline",
     "tail": "spanreel.cli.objects:TailedSpan",
     "import": "spanreel.cli.objects:Imported",
     "decision": "spanreel.cli.objects:DecisionMade",
     "doctor": "spanreel.cli.objects:Diagnosis",
+    "playbooks": "spanreel.cli.playbook_objects:PlaybookList",
+    "playbook_entry": "spanreel.cli.playbook_objects:PlaybookShown",
+    "playbook_decision": "spanreel.cli.playbook_objects:PlaybookDecided",
+    "playbook_candidate": "spanreel.cli.playbook_objects:PlaybookCandidate",
+    "playbook_why": "spanreel.replay.playbooks.provenance:PlaybookWhy",
     "version": "spanreel.cli.objects:Versions",
 }
 """Schema name -> `module:class`, imported when it is asked for; `spanreel replay --json` prints a verdict."""
