@@ -41,6 +41,10 @@ MODELS = {
     "playbook_decision": "spanreel.cli.playbook_objects:PlaybookDecided",
     "playbook_candidate": "spanreel.cli.playbook_objects:PlaybookCandidate",
     "playbook_why": "spanreel.replay.playbooks.provenance:PlaybookWhy",
+    "shadow": "spanreel.replay.playbooks.shadow:ShadowReport",
+    "dispatch": "spanreel.replay.playbooks.dispatched:Dispatched",
+    "suggestions": "spanreel.replay.playbooks.suggest:Suggestions",
+    "priming": "spanreel.replay.playbooks.prime:Priming",
     "version": "spanreel.cli.objects:Versions",
 }
 """Schema name -> `module:class`, imported when it is asked for; `spanreel replay --json` prints a verdict."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import shadow_shop as shelf
 
 import spanreel
 from spanreel.replay.load import load
-from spanreel.replay.playbooks.shadow import shadow, shadow_over
+from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.shadow import Given, shadow, shadow_over, source_of, walked
 from spanreel.wire import attributes as names
 
 
@@ -93,6 +95,8 @@ def test_a_read_that_the_run_did_not_make_is_not_answered_and_no_pass():
     assert found.unanswered is not None
     assert found.unanswered.state == "order"
     assert shelf.fired == []
+    entry = Library().add(shelf.body())
+    assert (entry.evidence.count("unknown"), entry.evidence.runs) == (1, 0)
 
 
 def test_a_playbook_that_writes_nothing_of_what_the_agent_wrote_is_told_what_is_missing():
@@ -169,6 +173,7 @@ def test_a_run_that_the_body_was_compiled_from_is_marked_and_no_evidence():
     compiled = shelf.body(derived_from=[run])
     found = shadow(compiled, run)
     assert (found.verdict, found.source, found.counted) == ("same", True, False)
+    assert Library().add(compiled).evidence.shadows == ()
     assert names.PLAYBOOK_MODE not in root_of(found.run_id)
     included = shadow(compiled, run, include_sources=True)
     assert (included.source, included.counted) == (True, True)
@@ -189,16 +194,27 @@ def test_several_runs_are_summed_up():
 
 
 def test_while_a_shadow_is_walked_the_agents_own_tools_go_on_firing():
-    """What answers the shadow answers nobody else in the process."""
+    """What answers the shadow answers nobody else in the process, whatever thread it is in."""
     run = shelf.recorded(shelf.exchanging(), **GIVEN)
-    answered: list[object] = []
+    answered: list[str] = []
+    over = threading.Event()
 
-    @spanreel.tool(name="shelf_spied", safety="read")
+    @spanreel.tool(name="shelf_spied", safety="write")
     def spied() -> str:
         return "live"
 
-    def beside(_: object) -> None:
-        answered.append(spied())
+    def agent() -> None:
+        while not over.is_set():
+            answered.append(spied())
 
-    shadow_over(shelf.body(), [run], told=beside)
-    assert answered == ["live"]
+    thread = threading.Thread(target=agent)
+    thread.start()
+    try:
+        found = [walked(shelf.body(), source_of(run), Given(beside=True)) for _ in range(5)]
+    finally:
+        over.set()
+        thread.join()
+    assert {one.verdict for one in found} == {"same"}
+    assert len(answered) > 5
+    assert set(answered) == {"live"}
+    assert shelf.fired == []

@@ -42,11 +42,11 @@ def span_says(made: Dispatched) -> dict[str, Any]:
 
 
 def avoided_of(entry: Entry) -> dict[str, Any] | None:
-    """What one source run of a body needed of models, as its compiler said."""
+    """What one source run of a body needed of models, as its compiler said; an average, where there are several."""
     report: Any = entry.report
     if isinstance(report, str):
         report = json.loads(report)
-    found = report.get("avoided") or report.get("saves") if isinstance(report, dict) else None
+    found = report.get("savings") if isinstance(report, dict) else None
     return found if isinstance(found, dict) else None
 
 

@@ -74,8 +74,8 @@ def saved(avoided: Mapping[str, Any] | None, spent: Saved) -> Saved | None:
     cost, seconds = _decimal(avoided.get("cost")), avoided.get("seconds")
     used = _decimal(spent.cost)
     return Saved(
-        model_calls=None if calls is None else int(calls),
-        tokens=None if tokens is None else int(tokens),
+        model_calls=None if calls is None else round(calls),
+        tokens=None if tokens is None else round(tokens),
         cost=None if cost is None or used is None else str(cost - used),
         seconds=None
         if seconds is None or spent.seconds is None

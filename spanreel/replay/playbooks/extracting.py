@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spanreel.exceptions import SpanreelError
 from spanreel.instrument import recorder, runs
+from spanreel.replay.playbooks.asks import Ask
+from spanreel.replay.playbooks.body import Extract
 from spanreel.replay.playbooks.conditions import schema_problem
 from spanreel.replay.playbooks.dispatched import Extracted
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from spanreel.replay.playbooks.body import Body, Param
 
+EXTRACT = "extract"
 Model: TypeAlias = "str | Callable[..., Any]"
 SYSTEM = (
     "You read values out of a task. Answer with one JSON object and nothing else: each value exactly as the task says it,"
@@ -65,29 +68,26 @@ def extract(
     """
     from spanreel.replay.playbooks.asking import ask
 
-    said = body.extract
-    system = said.system if said and said.system else SYSTEM
-    named = (said.model if said else None) or model
+    said = body.extract or Extract()
+    asked = Ask(
+        EXTRACT,
+        prompt_of(body, names, text),
+        said.system or SYSTEM,
+        schema_of(body, names),
+        said.model,
+        said.parameters,
+    )
     with runs.run(f"{body.name} extract", input=text, tags={"playbook": body.name}) as run:
         try:
-            answer = ask(
-                named,
-                prompt_of(body, names, text),
-                system,
-                schema_of(body, names),
-                said.parameters if said else {},
-            )
-        except SpanreelError:
-            raise
+            answer = ask(asked, model)
         except Exception as error:
-            raise NotExtracted(
-                f"the model could not be asked: {type(error).__name__}: {error}", ""
-            ) from error
-        run.set_output(answer)
+            why = error.args[0] if isinstance(error, SpanreelError) else f"{type(error).__name__}: {error}"
+            raise NotExtracted(f"the model could not be asked: {why}", "") from error
+        run.set_output(answer.value)
     found = recorder.current()
     if found is not None:
         found.flush()
-    params = checked(body, names, text, answer)
+    params = checked(body, names, text, answer.value)
     return Extracted(params=params, run_id=run.run_id or None, **_used(run.run_id, store))
 
 

@@ -68,8 +68,7 @@ def arguments(function: Callable[..., Any], goal: str, inputs: Any) -> tuple[tup
     open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in signature.parameters.values())
     if "inputs" not in given:
         given |= {name: value for name, value in values.items() if open_ended or name in names}
-    lost = [name for name in values if name not in given and "inputs" not in given]
-    if not lost and (given or not names) and _fits(signature, (), given):
+    if (given or not names) and _fits(signature, (), given):
         return (), given
     for one in (inputs, goal) if inputs is not None else (goal,):
         if _fits(signature, (one,), {}):

@@ -5,12 +5,12 @@ Quiet. What a free text alone tells is not guessed here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from spanreel.exceptions import SpanreelError
 from spanreel.replay.playbooks.binding import Unbound, found
+from spanreel.replay.playbooks.compiling.filling import Filled, params_of
 from spanreel.replay.playbooks.conditions import schema_problem
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ def mapped(body: Body, inputs: Any) -> Mapped:
         body: whose parameters.
         inputs: an object by name; a text gives none.
     """
-    given: Mapping[str, Any] = inputs if isinstance(inputs, Mapping) else {}
+    places = list(_places(inputs))
     result = Mapped({})
     for name, param in body.params.items():
-        values = [given[name]] if name in given else _at(param, given)
+        values = next((found for place in places if (found := _values(name, param, place))), [])
         if len(values) != 1:
             if param.required and param.default is None:
                 result.missing.append(name)
@@ -49,31 +49,39 @@ def mapped(body: Body, inputs: Any) -> Mapped:
     return result
 
 
-def _at(param: Param, given: Mapping[str, Any]) -> list[Any]:
+def _places(inputs: Any) -> Iterator[Mapping[str, Any]]:
+    """Where a value may be: in the inputs; an agent that dispatch called was given them as `inputs`, with the goal."""
+    if isinstance(inputs, Mapping):
+        yield inputs
+        inner = inputs.get("inputs")
+        if isinstance(inner, Mapping):
+            yield inner
+        yield {"inputs": inputs}
+
+
+def _values(name: str, param: Param, given: Mapping[str, Any]) -> list[Any]:
+    if name in given:
+        return [given[name]]
     if not param.input:
         return []
     path = param.input.removeprefix("$").removeprefix(".")
     try:
-        return found(
-            path if path.startswith("input.") and "input" not in given else f"input.{path}", {"input": given}
-        )
+        values = found(f"input{'' if path.startswith('[') else '.'}{path}", {"input": given})
     except Unbound:
         return []
+    return values if len(values) == 1 else []
 
 
-def filled(body: Body, replay: Replay) -> tuple[dict[str, Any], list[str]]:
-    """The parameters that a recorded run had, and those of them that its input names.
-
-    Raises:
-        SpanreelError: one of them cannot be told.
-    """
-    said = replay.input
-    inputs = said if isinstance(said, Mapping) else {}
-    one = mapped(body, inputs)
-    if one.missing or one.wrong:
-        name = (one.missing or list(one.wrong))[0]
-        raise SpanreelError(
-            f"run {replay.run_id[:12]} does not tell parameter {name} of {body.name}",
-            "give it with --param",
-        )
-    return one.params, list(one.params)
+def filled(body: Body, replay: Replay) -> Filled:
+    """The parameters that a recorded run had: what its input names, then what the run shows, which is told apart."""
+    given = mapped(body, replay.input)
+    shown = params_of(body, replay)
+    result = Filled()
+    for name in body.params:
+        if name in given.params:
+            result.params[name], result.how[name] = given.params[name], "input"
+        elif name in shown.params:
+            result.params[name], result.how[name] = shown.params[name], shown.how[name]
+        elif name in shown.missing or name in given.missing:
+            result.missing[name] = shown.missing.get(name) or given.wrong.get(name) or "nothing gives it"
+    return result

@@ -22,6 +22,9 @@ from spanreel.instrument.tools import declared
 from spanreel.location import announced_collector, resolve_store
 from spanreel.replay.network import denied_network
 from spanreel.replay.playbooks.answering import recording_of
+from spanreel.replay.playbooks.compiling.filling import Filled
+from spanreel.replay.playbooks.evidence import NOT_ANSWERED
+from spanreel.replay.playbooks.filled import filled
 from spanreel.replay.playbooks.result import StoppedBy
 from spanreel.replay.playbooks.scoring import (
     CallCounts,
@@ -51,8 +54,7 @@ class Shadowed(Frozen):
             guard stopped it before it did); not_answered (it needed what the run does not tell: not known, and no pass).
         run_id: of this walk, None where nothing is recorded. source_run_id: of the agent's run.
         source: the body was compiled from this run. counted: the walk is evidence about the body.
-        params: what the playbook was given. observed: by name, whether the run's input has it; else it was read off
-            what the agent did.
+        params: what the playbook was given. observed: those of them that were read off what the agent did.
         score, first_divergence, writes, reads: see `scoring.Score`.
         stopped: by which guard. unanswered: what the run does not tell, and the state that needed it.
         assumed: gates that were taken to be approved.
@@ -168,7 +170,6 @@ def shadow(
 
     Raises:
         UnknownRun, AmbiguousRun, StoreError: there is no such run, or the store cannot be read.
-        SpanreelError: a parameter cannot be told from the run.
     """
     source = Source(run) if isinstance(run, Replay) else source_of(run, store)
     return walked(body, source, Given(params, reads, writes, include_sources), store)
@@ -177,6 +178,7 @@ def shadow(
 def shadow_over(
     body: Body,
     runs: Iterable[Replay | str],
+    params: Mapping[str, Any] | None = None,
     *,
     store: str | os.PathLike[str] | None = None,
     reads: Sequence[str] = (),
@@ -188,7 +190,7 @@ def shadow_over(
     found: list[Shadowed] = []
     with recorded_to(store):
         for run in runs:
-            one = shadow(body, run, store=store, reads=reads, writes=writes, include_sources=include_sources)
+            one = shadow(body, run, params, store=store, reads=reads, writes=writes, include_sources=include_sources)
             found.append(one)
             if told is not None:
                 told(one)
@@ -212,15 +214,21 @@ def source_of(run: str, store: str | os.PathLike[str] | None = None) -> Source:
 
 def walked(body: Body, source: Source, given: Given, store: str | os.PathLike[str] | None = None) -> Shadowed:
     """One walk, judged and recorded."""
-    from spanreel.replay.playbooks.filled import filled
-
     replay = source.replay
-    if given.params is None:
-        params, observed = filled(body, replay)
-    else:
-        params, observed = dict(given.params), []
+    known = filled(body, replay) if given.params is None else Filled(dict(given.params))
+    params = known.params
     is_source = of_source(body, replay)
     counted = not is_source or given.include_sources
+    if known.missing:
+        why = f"parameter {known.why_not}"
+        return Shadowed(
+            verdict="not_answered",
+            source_run_id=replay.run_id,
+            source=is_source,
+            counted=False,
+            params=params,
+            unanswered=StoppedBy(guard=NOT_ANSWERED, state="", reason=why),
+        )
     safeties = safeties_of(body, replay, given.reads, given.writes)
     recording = recording_of(replay, source.root_span_id)
     judged: list[Shadowed] = []
@@ -233,7 +241,7 @@ def walked(body: Body, source: Source, given: Given, store: str | os.PathLike[st
                 "source": is_source,
                 "counted": counted,
                 "params": params,
-                "observed": observed,
+                "observed": [name for name, how in known.how.items() if how == "observed"],
             }
         )
         judged.append(one)
@@ -271,7 +279,7 @@ def _tools(body: Body, replay: Replay) -> Iterator[str]:
 def _shadowed(walk: Walk, found: Score) -> Shadowed:
     unanswered = None
     if walk.unanswered is not None:
-        unanswered = StoppedBy(guard="not_answered", state=walk.unanswered[0], reason=walk.unanswered[1])
+        unanswered = StoppedBy(guard=NOT_ANSWERED, state=walk.unanswered[0], reason=walk.unanswered[1])
     stopped = None
     if walk.failure is not None:
         stopped = StoppedBy(guard=walk.failure.guard, state=walk.failure.state, reason=walk.failure.reason)
@@ -308,7 +316,7 @@ def _said(one: Shadowed) -> dict[str, Any]:
         names.PLAYBOOK_SCORE: one.score,
         names.PLAYBOOK_MODEL_CALLS: 0,
         names.PLAYBOOK_TOOL_CALLS: len(one.proposed),
-        f"{names.OUTCOME}success": one.ok,
+        f"{names.OUTCOME}success": None if one.unanswered else one.ok,
         f"{names.OUTCOME}summary": one.verdict,
         names.PLAYBOOK_DIVERGENCE: as_json(one.first_divergence) if one.first_divergence else None,
         names.PLAYBOOK_GUARD: halted.guard if halted else None,

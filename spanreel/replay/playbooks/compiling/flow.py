@@ -32,7 +32,17 @@ from spanreel.replay.playbooks.compiling.expressions import (
     Told,
 )
 from spanreel.replay.playbooks.compiling.observed import Call
-from spanreel.replay.playbooks.compiling.places import All, Found, Index, Key, Only, Where, domains, follow, forms
+from spanreel.replay.playbooks.compiling.places import (
+    All,
+    Found,
+    Index,
+    Key,
+    Only,
+    Where,
+    domains,
+    follow,
+    forms,
+)
 from spanreel.replay.playbooks.compiling.sources import Sources
 from spanreel.replay.playbooks.compiling.values import (
     format_of,
