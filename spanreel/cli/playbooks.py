@@ -10,7 +10,12 @@ from inspect import cleandoc
 
 import typer
 
-from spanreel.cli import playbook_deciding, playbook_dispatch, playbook_library, playbook_shadow
+from spanreel.cli import (
+    playbook_deciding,
+    playbook_dispatch,
+    playbook_library,
+    playbook_shadow,
+)
 
 VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("list", playbook_library.list_, "List the playbooks."),
