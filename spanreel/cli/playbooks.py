@@ -10,7 +10,12 @@ from inspect import cleandoc
 
 import typer
 
-from spanreel.cli import playbook_deciding, playbook_library
+from spanreel.cli import (
+    playbook_deciding,
+    playbook_dispatch,
+    playbook_library,
+    playbook_shadow,
+)
 
 VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("list", playbook_library.list_, "List the playbooks."),
@@ -23,6 +28,10 @@ VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("retire", playbook_deciding.retire, "Put one away."),
     ("export", playbook_library.export, "Write one to a file."),
     ("import", playbook_library.import_, "Add playbooks from files."),
+    ("shadow", playbook_shadow.shadow, "Walk one over recorded runs."),
+    ("dispatch", playbook_dispatch.dispatch, "Do a task by the playbook that fits, else by the agent."),
+    ("suggest", playbook_dispatch.suggest, "List the playbooks for a goal, with reasons."),
+    ("prime", playbook_dispatch.prime, "Print what playbooks know of a task, for a prompt."),
 )
 """Verb, the function that does it, and one sentence for the list."""
 

@@ -29,6 +29,9 @@ MODELS = {
     "verdict": "spanreel.replay.verdict:Verdict",
     "divergence": "spanreel.replay.divergence:DivergenceReport",
     "ci": "spanreel.replay.suite:SuiteSummary",
+    "playbook": "spanreel.replay.playbooks.body:Body",
+    "validation": "spanreel.cli.objects:Validation",
+    "graph": "spanreel.replay.report.graph:Graph",
     "timeline": "spanreel.cli.objects:Timeline",
     "tail": "spanreel.cli.objects:TailedSpan",
     "import": "spanreel.cli.objects:Imported",
@@ -39,6 +42,10 @@ MODELS = {
     "playbook_decision": "spanreel.cli.playbook_objects:PlaybookDecided",
     "playbook_candidate": "spanreel.cli.playbook_objects:PlaybookCandidate",
     "playbook_why": "spanreel.replay.playbooks.provenance:PlaybookWhy",
+    "shadow": "spanreel.replay.playbooks.shadow:ShadowReport",
+    "dispatch": "spanreel.replay.playbooks.dispatched:Dispatched",
+    "suggestions": "spanreel.replay.playbooks.suggest:Suggestions",
+    "priming": "spanreel.replay.playbooks.prime:Priming",
     "version": "spanreel.cli.objects:Versions",
 }
 """Schema name -> `module:class`, imported when it is asked for; `spanreel replay --json` prints a verdict."""
