@@ -157,9 +157,9 @@ def _place(loc: tuple[str | int, ...], document: Any) -> Path | None:
     path: list[str | int] = []
     value = document
     for part in loc:
-        if (isinstance(value, dict) and part in value) or (
-            isinstance(value, list) and isinstance(part, int) and part < len(value)
-        ):
+        if isinstance(value, dict) and part in value:
+            value = value[str(part)]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
             value = value[part]
         elif isinstance(part, str) and part.startswith(("dict[", "list[")):
             if not isinstance(value, dict if part.startswith("dict[") else list):

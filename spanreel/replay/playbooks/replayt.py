@@ -7,7 +7,6 @@ What the file leaves to its runner (no more than 200 states a run) is written do
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from spanreel.replay.playbooks.lines import Document, Path, refuse
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OUTSIDE = re.compile(r"[^A-Za-z0-9_-]")
+_BRACES = re.compile(r"\{{2,}|\{$")
 _TYPES: Final = {"string": "string", "integer": "integer", "float": "number", "boolean": "boolean"}
 _KEYS: Final = ("name", "version", "initial", "meta", "edges", "steps")
 _STEP_KEYS: Final = ("require", "set", "llm", "approval", "branch", "next", "retry")
@@ -94,6 +94,8 @@ class _Conversion:
             follows = None if last else _fresh(f"{self.names[name]}-{_kind(parts[place + 1])}", self.taken())
             if not last:
                 part["next"] = follows
+            elif "approval" not in part and "branch" not in part:
+                part["next"] = self.target(step.get("next"), (*here, "next"))
             if place == 0 and step.get("require"):
                 required = self.list((*here, "require"), step["require"])
                 part["pre"] = [self.required(name, str(key)) for key in required]
@@ -117,8 +119,8 @@ class _Conversion:
             yield self.approval(step, self.object((*here, "approval"), step["approval"]), (*here, "approval"))
         elif step.get("branch") is not None:
             yield self.branch(name, self.object((*here, "branch"), step["branch"]), (*here, "branch"))
-        elif not found or step.get("next") not in (None, ""):
-            yield {"next": self.target(step.get("next"), (*here, "next"))}
+        elif not found:
+            yield {}
 
     def llm(self, name: str, said: Mapping[str, Any], here: Path) -> dict[str, Any]:
         for key in ("prompt", "output_key"):
@@ -352,8 +354,7 @@ def _template(pieces: Sequence[str | None]) -> str:
         if binding:
             found, binding = found + (piece or ""), False
         elif piece is None:
-            quoted = text.endswith("{") and "{{" not in text
-            found += f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}" if quoted else literal(text)
+            found += _BRACES.sub(lambda braces: f'{{{{ "{braces[0]}" }}}}', text)
             text, binding = "", True
         else:
             text += piece
