@@ -54,7 +54,7 @@ def test_a_parameter_that_nobody_declared_is_refused() -> None:
 
 
 def test_a_missing_parameter_stops_unless_it_has_a_default_or_need_not_be_there() -> None:
-    """required and default decide."""
+    """Required and default decide."""
     assert Walker().stopped(body(CALL, params={"x": {}})).guard == "params"
     assert Walker(give(1)).walk(body(CALL, params={"x": {"default": "d"}})).variables["params"] == {"x": "d"}
     assert Walker(give(1)).walk(body(CALL, params={"x": {"required": False}})).variables["params"] == {
@@ -98,7 +98,7 @@ def test_a_precondition_that_nobody_can_judge_stops() -> None:
 
 
 def test_conditions_of_the_tools_author_hold_in_a_playbook() -> None:
-    """pre of the arguments, post of the result; objects and functions; one that raises says no."""
+    """Pre of the arguments, post of the result; objects and functions; one that raises says no."""
     given = body({"t": {"tool": "do", "args": {"n": 1}}})
 
     def fails(_: Any) -> bool:
@@ -249,7 +249,7 @@ def test_a_postcondition_decides_after_the_call() -> None:
 
 
 def test_states_without_a_call_are_held_to_what_they_say_too() -> None:
-    """post of `set`, `branch`, `assert` and `approval`; expect needs a result."""
+    """Post of `set`, `branch`, `assert` and `approval`; expect needs a result."""
     set_ = {"s": {"set": {"n": 1}, "post": [{"json": "n", "equals": 2}]}}
     assert Walker().stopped(body(set_)).guard == "postcondition"
     gate = {"g": {"approval": {"id": "g"}, "expect": {"json": {"reason": "other"}}}}

@@ -98,7 +98,7 @@ def test_repeat_for_each_does_each_item_once_in_order() -> None:
 def test_what_went_through_is_undone_newest_first() -> None:
     """Only what went through; with the variables as they were then, and the result."""
     undone: list[Any] = []
-    tools = {"do": lambda n: {"id": n}, "undo": lambda id: undone.append(id), "fail": Flaky(9)}  # noqa: A006
+    tools = {"do": lambda n: {"id": n}, "undo": lambda **given: undone.append(given["id"]), "fail": Flaky(9)}
     undo = {"compensate": {"tool": "undo", "args": {"id": "{{ result.id }}"}}}
     states = {
         "a": {"tool": "do", "args": {"n": 1}, **undo, "next": "b"},
@@ -120,7 +120,7 @@ def test_each_item_of_a_repetition_is_undone() -> None:
 
     state = {"tool": "do", "args": {"n": "{{ item }}"}, "repeat": {"for_each": "{{ params.xs }}", "max": 9},
              "compensate": {"tool": "undo", "args": {"n": "{{ item }}"}}}  # fmt: skip
-    walker = Walker({"do": do, "undo": lambda n: undone.append(n)})
+    walker = Walker({"do": do, "undo": lambda **given: undone.append(given["n"])})
     walker.stopped(body({"t": state}, params={"xs": {"type": "array"}}), {"xs": [1, 2, 3, 4]})
     assert undone == [2, 1]
 
