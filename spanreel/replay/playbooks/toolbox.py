@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
@@ -26,6 +28,8 @@ MODULE: Final = "module"
 FILE: Final = "file"
 FUNCTION: Final = "function"
 NAME: Final = "name"
+MAIN: Final = "__main__"
+_scripts: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,9 @@ def place_of(function: Any) -> dict[str, str] | None:
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not name or "<" in name:
         return None
-    code = getattr(entry.inspect.unwrap(function), "__code__", None)
+    if module.endswith(entry.SCRIPT):
+        module = MAIN
+    code = getattr(inspect.unwrap(function), "__code__", None)
     return {MODULE: module, FUNCTION: name, **({FILE: code.co_filename} if code is not None else {})}
 
 
@@ -172,7 +178,14 @@ def imported(module: str, file: str | None = None) -> Any:
         SpanreelError: it cannot be imported.
     """
     try:
-        return importlib.import_module(module) if file is None else entry._module(module, file)
+        if file is None:
+            return importlib.import_module(module)
+        if module != MAIN:
+            return entry._module(module, file)
+        if file not in _scripts:  # once: a script that is loaded twice registers its tools twice
+            main = sys.modules.get(MAIN)
+            _scripts[file] = main if getattr(main, "__file__", None) == file else entry._module(module, file)
+        return _scripts[file]
     except SpanreelError:
         raise
     except Exception as error:
