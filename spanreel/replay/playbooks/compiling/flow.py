@@ -97,6 +97,8 @@ class Flow:
             self._columns[tuple(call.at for call in column.calls)] = column
         self._busy: set[str] = set()
         self._depth = 0
+        self._nested = 0
+        self._known: dict[tuple[Any, ...], Told | None] = {}
 
     # steps
 
@@ -134,10 +136,12 @@ class Flow:
             return None
         column = Column(calls, False)
         self._depth += 1
+        nested, self._nested = self._nested, 0
         try:
             explained = not self.argued(column)
         finally:
             self._depth -= 1
+            self._nested = nested
         if not explained:
             if self._busy:
                 del self._columns[name]  # another way round may do
@@ -156,11 +160,15 @@ class Flow:
         name = f"{slot.at}{[key(value) for value in slot.values]}"
         if name in self._busy:
             return None
-        self._busy.add(name)
-        try:
-            return self._explained(slot)
-        finally:
-            self._busy.discard(name)
+        # Everything that is asked for on the way was there earlier, so the answer does not depend on who asks.
+        known = (name, slot.name, slot.tool, self._nested > 0, self.kept)
+        if known not in self._known:
+            self._busy.add(name)
+            try:
+                self._known[known] = self._explained(slot)
+            finally:
+                self._busy.discard(name)
+        return self._known[known]
 
     def _explained(self, slot: Slot) -> Told | None:
         types = {json_type(value) for value in slot.values}
@@ -425,6 +433,8 @@ class Flow:
         rows = self._forms(slot, calls, many=False)
         column: Column | None = None
         for form, founds in rows.items():
+            if self._nested and any(isinstance(step, Where) for step in form):
+                continue
             column = column or self.column(calls)
             if column is None:
                 return
@@ -434,7 +444,13 @@ class Flow:
             picked = any(isinstance(step, Index) for step in form)
             luck = 0.0
             for place, step in enumerate(step for step in form if isinstance(step, Where)):
-                told = self.explain(Slot(tuple(found.given[place] for found in founds), tuple(call.at + 1 for call in calls), step.field, slot.tool))
+                # by something that was known before this result came: never by itself
+                picking = Slot(tuple(found.given[place] for found in founds), tuple(call.at for call in calls), step.field, slot.tool)
+                self._nested += 1
+                try:
+                    told = self.explain(picking)
+                finally:
+                    self._nested -= 1
                 if told is None or not isinstance(told.expr, (Given, FromResult, Constant)):
                     break
                 if isinstance(told.expr, FromResult) and (told.expr.many or told.expr.given):
