@@ -453,7 +453,7 @@ class Flow:
                     self._nested -= 1
                 if told is None or not isinstance(told.expr, (Given, FromResult, Constant)):
                     break
-                if isinstance(told.expr, FromResult) and (told.expr.many or told.expr.given):
+                if isinstance(told.expr, FromResult) and not _singular(told.expr):
                     break
                 given.append(told.expr)
                 needs |= told.needs
@@ -572,6 +572,11 @@ def _luck(founds: Sequence[Found], apart: Sequence[int]) -> float:
     for index in apart:
         chance /= max(1, founds[index].options)
     return min(1.0, chance * max(found.fields for found in founds))
+
+
+def _singular(expr: FromResult) -> bool:
+    """Whether its path can stand in a filter, where RFC 9535 wants one that names one place."""
+    return not expr.many and all(isinstance(step, (Key, Index)) for step in expr.form)
 
 
 def _beyond_luck(rivals: Sequence[Candidate], limit: float) -> bool:
