@@ -90,7 +90,7 @@ def compile_runs(
         if unexplained:
             argument, why = next(iter(unexplained.items()))
             raise refused("unexplained", f"{column.tool}: where `{argument}` comes from is not to be told: {why}")
-        flow.kept |= column.needs
+        flow.keep(column)
     made = _checked(flow, found, runs, name, goal, matchers, success, risk)
     return made if not not_used else _with_refused(made, not_used)
 

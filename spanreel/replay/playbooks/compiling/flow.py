@@ -96,6 +96,8 @@ class Flow:
             column.needs = frozenset({column})
             self._columns[tuple(call.at for call in column.calls)] = column
         self._busy: set[str] = set()
+        self._circles = 0
+        self._told_of: dict[str, Told | None] = {}
         self._depth = 0
 
     # steps
@@ -155,12 +157,25 @@ class Flow:
         """Where the values come from; None: nothing says so."""
         name = f"{slot.at}{[key(value) for value in slot.values]}"
         if name in self._busy:
+            self._circles += 1
             return None
+        known = f"{slot.tool}.{slot.name}{name}"
+        if known in self._told_of:
+            return self._told_of[known]
+        circles = self._circles
         self._busy.add(name)
         try:
-            return self._explained(slot)
+            told = self._explained(slot)
         finally:
             self._busy.discard(name)
+        if circles == self._circles or not self._busy:  # an answer that went in a circle holds only there
+            self._told_of[known] = told
+        return told
+
+    def keep(self, column: Column) -> None:
+        """A step is part of the procedure: what it needs costs nothing from here on."""
+        self.kept |= column.needs
+        self._told_of.clear()
 
     def _explained(self, slot: Slot) -> Told | None:
         types = {json_type(value) for value in slot.values}
@@ -434,15 +449,19 @@ class Flow:
             picked = any(isinstance(step, Index) for step in form)
             luck = 0.0
             for place, step in enumerate(step for step in form if isinstance(step, Where)):
-                told = self.explain(Slot(tuple(found.given[place] for found in founds), tuple(call.at + 1 for call in calls), step.field, slot.tool))
-                if told is None or not isinstance(told.expr, (Given, FromResult, Constant)):
-                    break
-                if isinstance(told.expr, FromResult) and (told.expr.many or told.expr.given):
+                told = self._names(
+                    Slot(
+                        tuple(found.given[place] for found in founds),
+                        tuple(call.at + 1 for call in calls),
+                        step.field,
+                        slot.tool,
+                    )
+                )
+                if told is None:
                     break
                 given.append(told.expr)
                 needs |= told.needs
                 doubts += told.agreements
-                picked = picked or isinstance(told.expr, Constant)
                 luck = max(luck, self._named_by_luck(calls, form, place, founds))
             else:
                 apart = self.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
@@ -452,6 +471,20 @@ class Flow:
                 yield Candidate(
                     FromResult(column, form, tuple(given)), frozenset(needs), chance, not picked, exclusive, tuple(doubts)
                 )
+
+    def _names(self, slot: Slot) -> Told | None:
+        """What says which element is meant: a parameter, or, for what does not come about by chance, a result."""
+        if all(weak(value) for value in slot.values):
+            paths = self.sources.input_paths(slot.values)
+            if not paths:
+                return self._of_words(slot, first=True)
+            best, *others = (Given(self._spec("input", slot, path=path)) for path in paths)
+            agreements = tuple(Agreement(best, other) for other in others)
+            return self._told(best, "input", f"the input has it at {paths[0]}", slot, agreements=agreements)
+        told = self.explain(slot)
+        if told is None or not isinstance(told.expr, (Given, FromResult)):
+            return None
+        return None if isinstance(told.expr, FromResult) and (told.expr.many or told.expr.given) else told
 
     def _named_by_luck(
         self, calls: tuple[Call, ...], form: tuple[Any, ...], place: int, founds: Sequence[Found]
