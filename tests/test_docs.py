@@ -17,10 +17,13 @@ from commands import environment
 
 import spanreel as package
 from spanreel.cli.app import COMMANDS
+from spanreel.cli.playbooks import VERBS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 NAMES = [name for name, _, _ in COMMANDS]
+SPOKEN = [*NAMES, *(f"playbook {name}" for name, _, _ in VERBS)]
+"""What is written after `spanreel`: each command, and each verb of those that have verbs."""
 
 
 def spanreel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -36,10 +39,10 @@ def spanreel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SPOKEN)
 def test_every_command_says_what_it_does_with_an_example(name: str, tmp_path: Path) -> None:
     """`--help` has a sentence, an example of this very command, and a word on each option; it fits 80 columns."""
-    done = spanreel(tmp_path, name, "--help")
+    done = spanreel(tmp_path, *name.split(), "--help")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Usage: ")
@@ -57,16 +60,23 @@ def test_the_list_of_commands(tmp_path: Path) -> None:
     """`spanreel --help` lists each command with a whole sentence."""
     out = spanreel(tmp_path, "--help").stdout
     listed = re.findall(r"^  (\w+) +([A-Z].*\.)$", out, re.MULTILINE)
-    assert [name for name, _ in listed] == NAMES
+    assert [name for name, _ in listed] == [*NAMES, "playbook"]
+
+
+def test_the_list_of_verbs(tmp_path: Path) -> None:
+    """`spanreel playbook --help` lists each verb with a whole sentence."""
+    out = spanreel(tmp_path, "playbook", "--help").stdout
+    listed = re.findall(r"^  (\w+) +([A-Z].*\.)$", out, re.MULTILINE)
+    assert [name for name, _ in listed] == [name for name, _, _ in VERBS]
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in NAMES if name not in ("try", "schema", "version", "collect")]
+    "name", [name for name in SPOKEN if name not in ("try", "schema", "version", "collect")]
 )
 def test_examples_are_understood(name: str, tmp_path: Path) -> None:
     """The options in the examples exist: on an empty store no example is a usage error of the command line."""
     (tmp_path / "traces").mkdir()
-    shown = spanreel(tmp_path, name, "--help").stdout.split("  Examples:\n")[1].split("\n\n")[0]
+    shown = spanreel(tmp_path, *name.split(), "--help").stdout.split("  Examples:\n")[1].split("\n\n")[0]
     for line in shown.splitlines():
         words = shlex.split(line.partition("|")[0].partition(">")[0])[1:]
         if name == "tail":
@@ -226,7 +236,7 @@ def test_what_the_readme_names_exists() -> None:
     named = set(re.findall(r"`spanreel ([a-z]+)", README)) | set(
         re.findall(r"^\$ spanreel ([a-z]+)", README, re.MULTILINE)
     )
-    assert named <= set(NAMES)
+    assert named <= {*NAMES, "playbook"}
     assert set(re.findall(r"\bspanreel\.([a-z_]+)\(", README)) <= set(package.__all__)
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
     assert [link for link in links if not (ROOT / link).exists()] == []

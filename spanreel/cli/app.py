@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from inspect import cleandoc
 from typing import Annotated, NoReturn
 
 import typer
@@ -23,11 +21,13 @@ from spanreel.cli import (
     doctor,
     executing,
     files,
+    playbooks,
     reading,
     schemas,
     trying,
 )
 from spanreel.cli.overrides import Stepped
+from spanreel.cli.playbooks import help_of
 from spanreel.cli.terminal import note
 from spanreel.exceptions import Signal, SpanreelError
 
@@ -63,16 +63,14 @@ COMMANDS = (
 )
 
 
-def help_of(function: Callable[..., object]) -> str:
-    """The docstring for `--help`: a paragraph that begins with ``Examples:`` keeps its lines."""
-    return cleandoc(function.__doc__ or "").replace("\n\nExamples:\n", "\n\n\b\nExamples:\n")
-
-
 for name, function, short in COMMANDS:
     # options after the first word of `run` are those of the user's command
     settings = {"allow_interspersed_args": False} if name == "run" else {}
     kind = Stepped if name in ("replay", "fork") else None
     app.command(name, cls=kind, help=help_of(function), short_help=short, context_settings=settings)(function)
+
+
+app.add_typer(playbooks.app, short_help="Procedures made of what worked.")
 
 
 @app.callback()

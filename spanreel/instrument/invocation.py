@@ -195,7 +195,9 @@ def _told(told: RootFacts | None, resumed: continuing.Origin | None) -> dict[str
 
 
 def _say_contract(values: dict[str, Any], code: Any) -> None:
-    """Of the function that is called to make the run again, or of the program."""
+    """Of the function that is called to make the run again, or of the program; unless it is said already."""
+    if names.CONTRACT in values:
+        return
     with guard("reading what the agent is"):
         function = code if values.get(names.RUN_ENTRY) == FUNCTION else None
         found = (

@@ -33,6 +33,11 @@ def declared(name: str) -> Tool:
     return _declared.get(name) or Tool(name)
 
 
+def registered() -> dict[str, Tool]:
+    """Every tool that was declared with `@spanreel.tool` in this process, by name."""
+    return dict(_declared)
+
+
 @overload
 def tool(function: F, /) -> F: ...
 @overload

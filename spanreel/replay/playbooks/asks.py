@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.body import Body, State
+    from spanreel.replay.playbooks.body import Body, Compensation, State
 
 Guard: TypeAlias = Literal[
     "params", "precondition", "approval", "tool", "binding", "budget", "call", "expect", "postcondition", "repeat",
@@ -95,6 +95,16 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """An attempt failed, and there is another one. attempt: the one that follows, of at most `of`. Answer: None."""
+
+    state: str
+    attempt: int
+    of: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Ask a model. Answer: its text, or with a schema the JSON value; or an exception, thrown."""
 
@@ -119,12 +129,27 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class RunPython:
-    """Call a function with the variables (`function` is ``module:name``, or a callable). Answer: what it returned."""
+    """Call a function. Answer: what it returned, or `Ran`; or its exception, thrown.
+
+    function: ``module:name``, or a callable. of: `state`: it is called with the variables; `pre`, `post`: a condition of a
+    tool's author, called with `result`: the arguments of the call, its result. written: it is a state that was written
+    in Python, and says itself which one follows.
+    """
 
     state: str
     function: Any
     variables: Mapping[str, Any]
     result: Any = None
+    of: Literal["state", "pre", "post"] = "state"
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a state that was written in Python came to. set: the variables that it set; next: what it returned."""
+
+    set: Mapping[str, Any]
+    next: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +192,17 @@ class Mend:
 
 
 AnyAsk: TypeAlias = (
-    "Enter | Leave | Known | Call | Ask | Gate | RunPython | Probe | Wait | SpentSoFar | Load | Mend"
+    "Enter | Leave | Known | Call | Again | Ask | Gate | RunPython | Probe | Wait | SpentSoFar | Load | Mend"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """The call that would undo what a state did. variables: as they were then, with `result`."""
+
+    state: str
+    compensation: Compensation
+    variables: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +210,7 @@ class Walked:
     """What a run of a playbook came to.
 
     output: see `Body.output`. variables: at the end. visited: states in order. mended: of a guided run, the states
-    that were tried in another form, and helped. model_calls, tool_calls: that it made.
+    that were tried in another form, and helped. model_calls, tool_calls: that it made. undo: what would undo it.
     """
 
     output: Any
@@ -185,3 +219,4 @@ class Walked:
     model_calls: int = 0
     tool_calls: int = 0
     mended: Mapping[str, State] = field(default_factory=dict[str, "State"])
+    undo: tuple[Undoing, ...] = ()

@@ -145,7 +145,8 @@ def schema_problem(value: Any, schema: Any) -> str | None:
 
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
-        error = next(jsonschema.Draft202012Validator(schema).iter_errors(value), None)
+        known = jsonschema.Draft202012Validator.FORMAT_CHECKER
+        error = next(jsonschema.Draft202012Validator(schema, format_checker=known).iter_errors(value), None)
     except jsonschema.SchemaError as error:
         raise Unbound(f"that is no JSON Schema: {error.message}") from None
     return None if error is None else f"{error.json_path}: {error.message}"

@@ -1,0 +1,142 @@
+"""LOUD: the tools that a run of a playbook may call: those that were registered, and those that its caller gives.
+
+A playbook is data: it can call nothing else. Every call goes through `instrument.tool_call`, so that who answers it, the
+tool itself or a recording, is decided where it is decided for every agent.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+from spanreel.exceptions import SpanreelError
+from spanreel.instrument.tool_call import Dispatch, Tool, acall_tool, call_tool
+from spanreel.instrument.tools import registered
+from spanreel.replay import entry
+from spanreel.replay.playbooks.asks import Call, ToolFacts
+
+Tools: TypeAlias = "Mapping[str, Callable[..., Any]]"
+MODULE: Final = "module"
+FILE: Final = "file"
+FUNCTION: Final = "function"
+NAME: Final = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """Tools by name: what is registered in this process; `given` comes before it."""
+
+    given: Tools | None = None
+
+    def find(self, name: str) -> Tool | None:
+        """What is known of a tool; None: nothing is registered under that name."""
+        function = (self.given or {}).get(name)
+        if function is None:
+            known = registered().get(name)
+            return known if known is not None and known.function is not None else None
+        known = getattr(function, "__spanreel__", None)
+        return replace(known, name=name) if isinstance(known, Tool) else Tool(name, function=function)
+
+    def facts(self, name: str) -> ToolFacts | None:
+        """The same, as a walk wants to know it."""
+        found = self.find(name)
+        return None if found is None else ToolFacts(found.name, found.safety, found.pre, found.post)
+
+    def names(self) -> set[str]:
+        """Of every tool that may be called."""
+        return {*registered(), *(self.given or {})}
+
+    def call(self, asked: Call) -> Any:
+        """Make a call; what is awaitable is awaited in a loop of its own."""
+        dispatch, function = self._dispatch(asked)
+        return call_tool(dispatch, lambda: entry.finished(function(**asked.args)))
+
+    async def acall(self, asked: Call) -> Any:
+        """The same, in the running loop."""
+        dispatch, function = self._dispatch(asked)
+
+        async def body() -> Any:
+            return await entry.awaited(function(**asked.args))
+
+        return await acall_tool(dispatch, body)
+
+    def _dispatch(self, asked: Call) -> tuple[Dispatch, Callable[..., Any]]:
+        known = self.find(asked.tool)
+        if known is None or known.function is None:
+            raise SpanreelError(f"no tool {asked.tool} is registered", "name its module: --tools MODULE")
+        stricter = replace(known, safety=asked.safety)
+        return Dispatch(stricter, dict(asked.args), framework="playbook"), known.function
+
+    def places(self, names: Sequence[str]) -> list[dict[str, str]] | None:
+        """Where tools are found again in another process; None: one of them cannot be.
+
+        Registered ones by the module that registers them, given ones as functions of a module.
+        """
+        found: list[dict[str, str]] = []
+        for name in names:
+            known = self.find(name)
+            if known is None or known.function is None:
+                continue
+            place = place_of(known.function)
+            given = name in (self.given or {})
+            if place is None or (given and "." in place[FUNCTION]):
+                return None
+            one = (
+                {NAME: name, **place}
+                if given
+                else {key: place[key] for key in (MODULE, FILE) if key in place}
+            )
+            if one not in found:
+                found.append(one)
+        return found
+
+
+def place_of(function: Any) -> dict[str, str] | None:
+    """Module, file and qualified name of a function; None: it is made while a program runs, or is no function."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not module or not name or "<" in name:
+        return None
+    code = getattr(entry.inspect.unwrap(function), "__code__", None)
+    return {MODULE: module, FUNCTION: name, **({FILE: code.co_filename} if code is not None else {})}
+
+
+def gathered(places: Sequence[Any], given: Tools | None = None) -> Toolbox:
+    """A toolbox with the modules imported that register tools, and the functions found that were given.
+
+    Args:
+        places: names of modules, or what `Toolbox.places` gave.
+        given: functions by name, which come before all others.
+
+    Raises:
+        SpanreelError: a module cannot be imported, or lacks the function.
+    """
+    found: dict[str, Callable[..., Any]] = {}
+    for place in places:
+        said: Mapping[str, str] = {MODULE: place} if isinstance(place, str) else place
+        module = imported(said[MODULE], said.get(FILE))
+        if NAME in said:
+            function = getattr(module, said[FUNCTION], None)
+            if not callable(function):
+                raise SpanreelError(f"there is no function {said[FUNCTION]} in {said[MODULE]} any more", "")
+            found[said[NAME]] = function
+    return Toolbox({**found, **(given or {})})
+
+
+def imported(module: str, file: str | None = None) -> Any:
+    """A module of tools, by its name, or from its file where the name alone does not find it.
+
+    Raises:
+        SpanreelError: it cannot be imported.
+    """
+    try:
+        return importlib.import_module(module) if file is None else entry._module(module, file)
+    except SpanreelError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise SpanreelError(
+            f"the tools of {module} cannot be imported: {said}",
+            "is it on PYTHONPATH, and its packages installed?",
+        ) from error
