@@ -90,7 +90,11 @@ class Candidate:
 
     def cost(self, kept: frozenset[Column]) -> tuple[int, int, int]:
         """Reads that it adds, then how involved its path is."""
-        return (len([one for one in self.needs if one not in kept]), len(self.expr.given), len(self.expr.form))
+        return (
+            len([one for one in self.needs if one not in kept]),
+            len(self.expr.given),
+            len(self.expr.form),
+        )
 
 
 class Flow:
@@ -107,6 +111,7 @@ class Flow:
             column.needs = frozenset({column})
             self._columns[tuple(call.at for call in column.calls)] = column
         self._busy: set[str] = set()
+        self._circles = 0
         self._depth = 0
         self._nested = 0
         self._known: dict[tuple[Any, ...], Told | None] = {}
@@ -170,16 +175,25 @@ class Flow:
         """Where the values come from; None: nothing says so."""
         name = f"{slot.at}{[key(value) for value in slot.values]}"
         if name in self._busy:
+            self._circles += 1
             return None
         # Everything that is asked for on the way was there earlier, so the answer does not depend on who asks.
         known = (name, slot.name, slot.tool, self._nested > 0, self.kept)
         if known not in self._known:
+            circles = self._circles
             self._busy.add(name)
             try:
-                self._known[known] = self._explained(slot)
+                told = self._explained(slot)
             finally:
                 self._busy.discard(name)
+            if circles != self._circles and self._busy:  # an answer that went in a circle holds only there
+                return told
+            self._known[known] = told
         return self._known[known]
+
+    def keep(self, column: Column) -> None:
+        """A step is part of the procedure: what it needs costs nothing from here on."""
+        self.kept |= column.needs
 
     def _explained(self, slot: Slot) -> Told | None:
         types = {json_type(value) for value in slot.values}
@@ -208,7 +222,9 @@ class Flow:
                 continue
             for place in range(min(len(value) for value in spec.values)):
                 if all(key(value[place]) == one for value, one in zip(spec.values, wanted, strict=True)):
-                    return self._told(Given(spec, place), "said", f"it is element {place} of a parameter", slot)
+                    return self._told(
+                        Given(spec, place), "said", f"it is element {place} of a parameter", slot
+                    )
         return None
 
     def _of_input(self, slot: Slot) -> Told | None:
@@ -219,8 +235,12 @@ class Flow:
         spec = self._spec("input", slot, path=(named or paths)[0])
         doubt = "" if len(self.apart(slot.values)) > 1 else "one observation"
         others = [] if named else paths[1:2]
-        agreements = tuple(Agreement(Given(spec), Given(self._spec("input", slot, path=one))) for one in others)
-        return self._told(Given(spec), "input", f"the input has it at {spec.path}", slot, agreements=agreements, doubt=doubt)
+        agreements = tuple(
+            Agreement(Given(spec), Given(self._spec("input", slot, path=one))) for one in others
+        )
+        return self._told(
+            Given(spec), "input", f"the input has it at {spec.path}", slot, agreements=agreements, doubt=doubt
+        )
 
     def _of_words(self, slot: Slot, *, first: bool) -> Told | None:
         """A parameter, where every run was told the value in words: before any result had it, or at all."""
@@ -252,7 +272,9 @@ class Flow:
         needs = set(best.needs)
         agreements = list(best.doubts)
         for other in sure:
-            if other is best or (other.expr.column is best.expr.column and not best.exclusive and not other.exclusive):
+            if other is best or (
+                other.expr.column is best.expr.column and not best.exclusive and not other.exclusive
+            ):
                 continue
             if other.needs <= self.kept | needs:  # a guard looks up nothing of its own
                 agreements.append(Agreement(best.expr, other.expr))
@@ -265,7 +287,11 @@ class Flow:
         best = min(offered, key=lambda one: (*one.cost(self.kept)[:1], one.chance, *one.cost(self.kept)))
         spec = self._spec("choice", slot, choices=best.expr)
         return self._told(
-            Given(spec), "choice", f"it is one of those that {best.expr.column.tool} tells of", slot, best.needs
+            Given(spec),
+            "choice",
+            f"it is one of those that {best.expr.column.tool} tells of",
+            slot,
+            best.needs,
         )
 
     def _joined(self, slot: Slot) -> Told | None:
@@ -297,10 +323,14 @@ class Flow:
         if formed and not (alike and len(self.apart(self._whole())) > 1):
             spec = self._spec("typed", slot)
             doubt = "nobody knows where it comes from"
-            return self._told(Given(spec), "typed", "it has a form of its own, and no source", slot, doubt=doubt)
+            return self._told(
+                Given(spec), "typed", "it has a form of its own, and no source", slot, doubt=doubt
+            )
         if alike:
             doubt = "" if len(self.apart(self._whole())) > 1 else "one observation"
-            return self._told(Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt)
+            return self._told(
+                Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt
+            )
         return None
 
     # values of which two may be equal by chance
@@ -309,7 +339,12 @@ class Flow:
         paths = self.sources.input_paths(slot.values)
         named = [path for path in paths if _last(path) == slot.name]
         if named:
-            return self._told(Given(self._spec("input", slot, path=named[0])), "input", f"the input has it at {named[0]}", slot)
+            return self._told(
+                Given(self._spec("input", slot, path=named[0])),
+                "input",
+                f"the input has it at {named[0]}",
+                slot,
+            )
         if (told := self._of_words(slot, first=True)) and not paths:
             return told
         results = self._candidates(slot)
@@ -318,7 +353,10 @@ class Flow:
             if not paths and (told := self._of_schema(slot)):
                 return told
             return self._weak_constant(slot, given, results)
-        rivals: list[Expr] = [*given, *(one.expr for one in sorted(results, key=lambda one: (not one.solid, *one.cost(self.kept))))]
+        rivals: list[Expr] = [
+            *given,
+            *(one.expr for one in sorted(results, key=lambda one: (not one.solid, *one.cost(self.kept)))),
+        ]
         if rivals:
             needs = frozenset(column for one in results for column in one.needs)
             best, *others = rivals
@@ -327,7 +365,12 @@ class Flow:
             how = "input" if isinstance(best, Given) else "result"
             doubt = f"{len(others)} other explanations fit" if others else ""
             return self._told(best, how, "it is equal in every run", slot, needs, agreements, doubt)
-        if told := self._of_results(slot) or self._joined(slot) or self._of_words(slot, first=False) or self._of_schema(slot):
+        if (
+            told := self._of_results(slot)
+            or self._joined(slot)
+            or self._of_words(slot, first=False)
+            or self._of_schema(slot)
+        ):
             return told
         return self._left(slot)
 
@@ -339,7 +382,9 @@ class Flow:
         doubts = [doubt for one in fitting for doubt in one.doubts]
         agreements = (*doubts, *(Agreement(other, constant) for other in rivals))
         observed = len(self.apart(self._whole()))
-        doubt = "one observation" if observed < 2 else f"{len(rivals)} other explanations fit" if rivals else ""
+        doubt = (
+            "one observation" if observed < 2 else f"{len(rivals)} other explanations fit" if rivals else ""
+        )
         return self._told(constant, "constant", "it is the same in every run", slot, needs, agreements, doubt)
 
     # lists and objects
@@ -350,11 +395,15 @@ class Flow:
         names = list(dict.fromkeys(name for value in slot.values for name in value))
         if any(name not in value for value in slot.values for name in names):
             return None
-        parts = {name: self.explain(slot.part([value[name] for value in slot.values], name)) for name in names}
+        parts = {
+            name: self.explain(slot.part([value[name] for value in slot.values], name)) for name in names
+        }
         known = {name: part for name, part in parts.items() if part is not None}
         if len(known) < len(parts):
             return None
-        return self._together(slot, Mapped({name: part.expr for name, part in known.items()}), list(known.values()))
+        return self._together(
+            slot, Mapped({name: part.expr for name, part in known.items()}), list(known.values())
+        )
 
     def _list(self, slot: Slot) -> Told | None:
         if whole := self._whole_value(slot) or self._projection(slot):
@@ -439,7 +488,9 @@ class Flow:
             if not value or any(self.sources.shown_at(index, item, slot.at[index]) is None for item in value):
                 return None
         doubt = "no guard knows which values may be chosen"
-        return self._told(Given(self._spec("shown", slot)), "shown", "results had its elements", slot, doubt=doubt)
+        return self._told(
+            Given(self._spec("shown", slot)), "shown", "results had its elements", slot, doubt=doubt
+        )
 
     # results
 
@@ -467,29 +518,47 @@ class Flow:
             luck = 0.0
             for place, step in enumerate(step for step in form if isinstance(step, Where)):
                 # by something that was known before this result came: never by itself
-                picking = Slot(tuple(found.given[place] for found in founds), tuple(call.at for call in calls), step.field, slot.tool)
-                self._nested += 1
-                try:
-                    told = self.explain(picking)
-                finally:
-                    self._nested -= 1
-                if told is None or not isinstance(told.expr, (Given, FromResult, Constant)):
-                    break
-                if isinstance(told.expr, FromResult) and not _singular(told.expr):
+                given_here = tuple(found.given[place] for found in founds)
+                told = self._names(Slot(given_here, tuple(call.at for call in calls), step.field, slot.tool))
+                if told is None:
                     break
                 given.append(told.expr)
                 needs |= told.needs
                 doubts += told.agreements
-                picked = picked or isinstance(told.expr, Constant)
                 luck = max(luck, self._named_by_luck(calls, form, place, founds))
             else:
-                apart = self.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
+                apart = self.apart(
+                    [[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)]
+                )
                 chance = max(luck, _luck(founds, apart)) if picked else luck
                 picked = picked or luck > NAMED
                 exclusive = any(isinstance(step, Only) for step in form)
                 yield Candidate(
-                    FromResult(column, form, tuple(given)), frozenset(needs), chance, not picked, exclusive, tuple(doubts)
+                    FromResult(column, form, tuple(given)),
+                    frozenset(needs),
+                    chance,
+                    not picked,
+                    exclusive,
+                    tuple(doubts),
                 )
+
+    def _names(self, slot: Slot) -> Told | None:
+        """What says which element is meant: a parameter, or, for what does not come about by chance, a result."""
+        if all(weak(value) for value in slot.values):
+            paths = self.sources.input_paths(slot.values)
+            if not paths:
+                return self._of_words(slot, first=True)
+            best, *others = (Given(self._spec("input", slot, path=path)) for path in paths)
+            agreements = tuple(Agreement(best, other) for other in others)
+            return self._told(best, "input", f"the input has it at {paths[0]}", slot, agreements=agreements)
+        self._nested += 1
+        try:
+            told = self.explain(slot)
+        finally:
+            self._nested -= 1
+        if told is None or not isinstance(told.expr, (Given, FromResult)):
+            return None
+        return None if isinstance(told.expr, FromResult) and not _singular(told.expr) else told
 
     def _named_by_luck(
         self, calls: tuple[Call, ...], form: tuple[Any, ...], place: int, founds: Sequence[Found]
@@ -504,7 +573,9 @@ class Flow:
             for element in follow(call.result, (*form[:at], All()), found.given)
             if isinstance(element, Mapping) and field.field in element
         }
-        apart = self.apart([[found.given[place], call.arguments] for call, found in zip(calls, founds, strict=True)])
+        apart = self.apart(
+            [[found.given[place], call.arguments] for call, found in zip(calls, founds, strict=True)]
+        )
         strong = any(not weak(found.given[place]) for found in founds)
         return 0.0 if strong else (1.0 / max(1, len(known))) ** len(apart)
 
@@ -532,7 +603,9 @@ class Flow:
             column = self.column(calls) if rows else None
             if column is None:
                 continue
-            apart = self.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
+            apart = self.apart(
+                [[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)]
+            )
             for form, founds in rows.items():
                 expr = FromResult(column, form, (), many=True)
                 found.append(Candidate(expr, column.needs, _luck(founds, apart), False, False))
@@ -549,7 +622,10 @@ class Flow:
 
     def _whole(self) -> list[Any]:
         """What each run changed, all of it."""
-        return [[[column.tool, column.calls[index].arguments] for column in self.spine] for index in range(len(self.runs))]
+        return [
+            [[column.tool, column.calls[index].arguments] for column in self.spine]
+            for index in range(len(self.runs))
+        ]
 
     def _spec(
         self,
@@ -622,5 +698,3 @@ def _asks_the_same(one: Column, other: Column) -> bool:
         key([a.arguments, a.result]) == key([b.arguments, b.result])
         for a, b in zip(one.calls, other.calls, strict=True)
     )
-
-
