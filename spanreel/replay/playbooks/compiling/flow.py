@@ -30,6 +30,7 @@ from spanreel.replay.playbooks.compiling.expressions import (
     Mapped,
     Spec,
     Told,
+    specs,
 )
 from spanreel.replay.playbooks.compiling.observed import Call
 from spanreel.replay.playbooks.compiling.places import (
@@ -104,6 +105,7 @@ class Flow:
         self.sources = Sources(runs)
         self.kept: frozenset[Column] = frozenset()
         self.specs: dict[tuple[str, ...], Spec] = {}
+        self.settled: set[Spec] = set()
         self._columns: dict[tuple[int, ...], Column | None] = {}
         self.spine = [Column(calls, writes) for calls in spine]
         for column in self.spine:
@@ -135,6 +137,8 @@ class Flow:
             if told is None:
                 unexplained[name] = "nothing that was there before explains it"
                 continue
+            if column in self.spine:
+                self.settled |= set(specs(told.expr))
             column.args[name] = told.expr
             column.told[name] = told
             needs |= told.needs
@@ -177,7 +181,7 @@ class Flow:
             self._circles += 1
             return None
         # Everything that is asked for on the way was there earlier, so the answer does not depend on who asks.
-        known = (name, slot.name, slot.tool, self._nested > 0, self.kept)
+        known = (name, slot.name, slot.tool, self._nested > 0, self.kept, len(self.settled))
         if known not in self._known:
             circles = self._circles
             self._busy.add(name)
@@ -537,12 +541,15 @@ class Flow:
             best, *others = (Given(self._spec("input", slot, path=path)) for path in paths)
             agreements = tuple(Agreement(best, other) for other in others)
             return self._told(best, "input", f"the input has it at {paths[0]}", slot, agreements=agreements)
+        settled = self.specs.get(("values", *(key(value) for value in slot.values)))
+        if settled is not None and settled in self.settled:
+            return self._told(Given(settled), settled.kind, "it is given anyway", slot)
         self._nested += 1
         try:
             told = self.explain(slot)
         finally:
             self._nested -= 1
-        if told is None or not isinstance(told.expr, (Given, FromResult)):
+        if told is None or told.how not in ("input", "said", "result"):
             return None
         return None if isinstance(told.expr, FromResult) and not _singular(told.expr) else told
 
