@@ -79,7 +79,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         if inferred and column.llm is None:
             expect = guarding.expected(column, taken.get(column, []))
         follows = names[place + 1] if place + 1 < len(order) else END
-        states[names[place]] = _state(column, pre, post, expect, follows, column in taken, _attempts(flow))
+        states[names[place]] = _state(column, pre, post, expect, follows, column in taken)
         reports.append(_reported(flow, column, names[place], states[names[place]], changes))
     params, shown = _params(order)
     values = tuple({spec.name: spec.values[index] for spec in shown} for index in range(len(flow.runs)))
@@ -245,13 +245,7 @@ def _results(expr: Expr | str) -> Iterator[FromResult]:
 
 
 def _state(
-    column: Column,
-    pre: list[Condition],
-    post: list[Condition],
-    expect: Any,
-    follows: str,
-    saved: bool,
-    attempts: int,
+    column: Column, pre: list[Condition], post: list[Condition], expect: Any, follows: str, saved: bool
 ) -> State:
     derived = [call.span for call in column.calls if call.span]
     if column.llm is not None:
@@ -268,16 +262,10 @@ def _state(
         post=post,
         expect=expect,
         safety=safety,
-        retry=Retry(max_attempts=attempts if safety == "read" else 1),
+        retry=Retry(max_attempts=READ_ATTEMPTS if safety == "read" else 1),
         next=follows,
         derived_from=derived,
     )
-
-
-def _attempts(flow: Flow) -> int:
-    """How often a read is tried: more than once where the runs show that it helps."""
-    again = any(out.again for run in flow.runs for out in run.left_out)
-    return READ_ATTEMPTS if again else 1
 
 
 def _reported(flow: Flow, column: Column, name: str, state: State, changes: Any) -> StateReport:

@@ -34,10 +34,11 @@ LONGEST_GOAL = 200
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A playbook, and how it came to be."""
+    """A playbook, and how it came to be. values: the parameters that each of its runs had, in their order."""
 
     body: Body
     report: CompileReport
+    values: tuple[Mapping[str, Any], ...] = ()
 
 
 def compile_runs(
@@ -99,7 +100,7 @@ def compile_runs(
 
 def _with_refused(made: Compiled, not_used: Mapping[str, str]) -> Compiled:
     listed = [RefusedRun(run_id=run_id, why=why) for run_id, why in not_used.items()]
-    return Compiled(made.body, made.report.model_copy(update={"refused": listed}))
+    return Compiled(made.body, made.report.model_copy(update={"refused": listed}), made.values)
 
 
 def _checked(
@@ -125,7 +126,7 @@ def _checked(
                 if inferred
                 else ["guards that the runs seemed to tell do not hold in all of them, and were dropped"]
             )
-            return Compiled(body, _report(body, parts, runs, found, checks, notes))
+            return Compiled(body, _report(body, parts, runs, found, checks, notes), parts.values)
     first = failed[0]
     raise refused("check_failed", f"walked over run {first.run_id[:12]} it does something else: {first.why}")
 

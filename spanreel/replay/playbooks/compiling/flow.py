@@ -35,6 +35,7 @@ from spanreel.replay.playbooks.compiling.expressions import (
 from spanreel.replay.playbooks.compiling.observed import Call
 from spanreel.replay.playbooks.compiling.places import (
     All,
+    Entry,
     Found,
     Index,
     Key,
@@ -207,7 +208,8 @@ class Flow:
         if all(weak(value) for value in slot.values):
             return self._of_weak(slot)
         return (
-            self._of_input(slot)
+            (self._of_list(slot) if self._nested else None)
+            or self._of_input(slot)
             or self._of_words(slot, first=True)
             or self._of_results(slot)
             or self._joined(slot)
@@ -215,6 +217,19 @@ class Flow:
             or self._of_schema(slot)
             or self._left(slot)
         )
+
+    def _of_list(self, slot: Slot) -> Told | None:
+        """An element of a list that is a parameter already."""
+        wanted = [key(value) for value in slot.values]
+        for spec in self.specs.values():
+            if not all(isinstance(value, list) and value for value in spec.values):
+                continue
+            for place in range(min(len(value) for value in spec.values)):
+                if all(key(value[place]) == one for value, one in zip(spec.values, wanted, strict=True)):
+                    return self._told(
+                        Given(spec, place), "said", f"it is element {place} of a parameter", slot
+                    )
+        return None
 
     def _of_input(self, slot: Slot) -> Told | None:
         paths = self.sources.input_paths(slot.values)
@@ -265,8 +280,7 @@ class Flow:
                 other.expr.column is best.expr.column and not best.exclusive and not other.exclusive
             ):
                 continue
-            if other.needs <= self.kept | needs or other.exclusive:
-                needs |= other.needs
+            if other.needs <= self.kept | needs:  # a guard looks up nothing of its own
                 agreements.append(Agreement(best.expr, other.expr))
         observed = len(self.apart(slot.values))
         doubt = "" if observed > 1 else "one observation"
@@ -504,7 +518,7 @@ class Flow:
             given: list[Expr] = []
             needs = set(column.needs)
             doubts: list[Agreement] = []
-            picked = any(isinstance(step, Index) for step in form)
+            picked = any(isinstance(step, (Entry, Index)) for step in form)
             luck = 0.0
             for place, step in enumerate(step for step in form if isinstance(step, Where)):
                 # by something that was known before this result came: never by itself
