@@ -107,6 +107,7 @@ class Flow:
         self.kept: frozenset[Column] = frozenset()
         self.specs: dict[tuple[str, ...], Spec] = {}
         self.settled: set[Spec] = set()
+        self.foreseen: frozenset[Spec] = frozenset()
         self._columns: dict[tuple[int, ...], Column | None] = {}
         self.spine = [Column(calls, writes) for calls in spine]
         for column in self.spine:
@@ -117,6 +118,17 @@ class Flow:
         self._depth = 0
         self._nested = 0
         self._known: dict[tuple[Any, ...], Told | None] = {}
+
+    def again(self) -> Flow:
+        """The same from the start, knowing which parameters there will be: a read may be made with them."""
+        flow = Flow(
+            self.runs, [column.calls for column in self.spine], writes=any(one.write for one in self.spine)
+        )
+        flow.specs = self.specs
+        for spec in self.specs.values():
+            spec.choices = None  # of steps as they were
+        flow.foreseen = frozenset(self.settled)
+        return flow
 
     # steps
 
@@ -555,9 +567,8 @@ class Flow:
             best, *others = (Given(self._spec("input", slot, path=path)) for path in paths)
             agreements = tuple(Agreement(best, other) for other in others)
             return self._told(best, "input", f"the input has it at {paths[0]}", slot, agreements=agreements)
-        settled = self.specs.get(("values", *(key(value) for value in slot.values)))
-        if settled is not None and settled in self.settled:
-            return self._told(Given(settled), settled.kind, "it is given anyway", slot)
+        if given := self._given_anyway(slot.values):
+            return self._told(given, given.spec.kind, "it is given anyway", slot)
         self._nested += 1
         try:
             told = self.explain(slot)
@@ -566,6 +577,20 @@ class Flow:
         if told is None or told.how not in ("input", "said", "result"):
             return None
         return None if isinstance(told.expr, FromResult) and not _singular(told.expr) else told
+
+    def _given_anyway(self, values: Sequence[Any]) -> Given | None:
+        """The parameter that some argument of the spine is, or the element of one, if it has these values."""
+        wanted = [key(value) for value in values]
+        known = [*self.settled, *(self.foreseen if self._depth else ())]
+        for spec in sorted(known, key=lambda spec: spec.hint):
+            if [key(value) for value in spec.values] == wanted:
+                return Given(spec)
+            if not all(isinstance(value, list) and value for value in spec.values):
+                continue
+            for place in range(min(len(value) for value in spec.values)):
+                if [key(value[place]) for value in spec.values] == wanted:
+                    return Given(spec, place)
+        return None
 
     def _named_by_luck(
         self, calls: tuple[Call, ...], form: tuple[Any, ...], place: int, founds: Sequence[Found]
@@ -655,7 +680,7 @@ class Flow:
         if spec is None:
             hint = _last(path) if path else slot.name
             spec = self.specs[name] = Spec(hint, kind, slot.values, path, choices, enum)
-        elif choices is not None and spec.choices is None:
+        elif choices is not None and (spec.choices is None or not self._depth):
             spec.choices = choices
         return spec
 
