@@ -37,7 +37,11 @@ class Agent:
 
     def run(self, run_id: str, given: Any = None, *, ok: bool = True) -> Observed:
         """What it did so far, as a run."""
-        texts = [given] if isinstance(given, str) else []
+        texts = [
+            one
+            for one in ([given] if isinstance(given, str) else given.values())
+            if isinstance(one, str) and " " in one
+        ]
         said = (*(Said(0, text, "input") for text in texts), *self._said)
         return Observed(
             run_id, "agent", given, said, tuple(self._calls), (), None, ok, "" if ok else "it failed"

@@ -109,7 +109,7 @@ def _does(procedure: dict[str, Any], task: dict[str, Any], place: int) -> Observ
     return agent.run(f"{place:032x}", given)
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(PROCEDURE, st.lists(TASK, min_size=2, max_size=5))
 def test_what_is_written_is_right_or_nothing_is(
     procedure: dict[str, Any], tasks: list[dict[str, Any]]

@@ -14,10 +14,8 @@ from spanreel.replay.playbooks.compiling import guarding
 from spanreel.replay.playbooks.compiling.expressions import (
     Agreement,
     Column,
-    Constant,
     Expr,
     FromResult,
-    Given,
     Joined,
     Listed,
     Mapped,

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spanreel.exceptions import NotCompilable
 from spanreel.replay.playbooks.body import Body, Condition, Matchers
 from spanreel.replay.playbooks.compiling.assembling import Assembled, assemble
 from spanreel.replay.playbooks.compiling.cleaning import Cleaned, cleaned
@@ -85,17 +86,29 @@ def compile_runs(
         raise error
     runs = [cleaned(run, index) for index, run in enumerate(useful)]
     found = spine(runs)
-    flow = Flow(runs, found.columns, writes=found.writes)
+    flow = _explained(Flow(runs, found.columns, writes=found.writes))
+    try:
+        made = _checked(_explained(flow.again()), found, runs, name, goal, matchers, success, risk)
+    except NotCompilable:
+        flow = _explained(Flow(runs, found.columns, writes=found.writes))
+        made = _checked(flow, found, runs, name, goal, matchers, success, risk)
+    return made if not not_used else _with_refused(made, not_used)
+
+
+def _explained(flow: Flow) -> Flow:
+    """Every argument of the spine explained.
+
+    Raises:
+        NotCompilable: nothing explains one.
+    """
     for column in flow.spine:
         unexplained = flow.argued(column)
         if unexplained:
             argument, why = next(iter(unexplained.items()))
-            raise refused(
-                "unexplained", f"{column.tool}: where `{argument}` comes from is not to be told: {why}"
-            )
+            told = f"{column.tool}: where `{argument}` comes from is not to be told: {why}"
+            raise refused("unexplained", told)
         flow.keep(column)
-    made = _checked(flow, found, runs, name, goal, matchers, success, risk)
-    return made if not not_used else _with_refused(made, not_used)
+    return flow
 
 
 def _with_refused(made: Compiled, not_used: Mapping[str, str]) -> Compiled:

@@ -30,6 +30,7 @@ from spanreel.replay.playbooks.compiling.expressions import (
     Mapped,
     Spec,
     Told,
+    specs,
 )
 from spanreel.replay.playbooks.compiling.observed import Call
 from spanreel.replay.playbooks.compiling.places import (
@@ -105,6 +106,8 @@ class Flow:
         self.sources = Sources(runs)
         self.kept: frozenset[Column] = frozenset()
         self.specs: dict[tuple[str, ...], Spec] = {}
+        self.settled: set[Spec] = set()
+        self.foreseen: frozenset[Spec] = frozenset()
         self._columns: dict[tuple[int, ...], Column | None] = {}
         self.spine = [Column(calls, writes) for calls in spine]
         for column in self.spine:
@@ -115,6 +118,17 @@ class Flow:
         self._depth = 0
         self._nested = 0
         self._known: dict[tuple[Any, ...], Told | None] = {}
+
+    def again(self) -> Flow:
+        """The same from the start, knowing which parameters there will be: a read may be made with them."""
+        flow = Flow(
+            self.runs, [column.calls for column in self.spine], writes=any(one.write for one in self.spine)
+        )
+        flow.specs = self.specs
+        for spec in self.specs.values():
+            spec.choices = None  # of steps as they were
+        flow.foreseen = frozenset(self.settled)
+        return flow
 
     # steps
 
@@ -136,6 +150,8 @@ class Flow:
             if told is None:
                 unexplained[name] = "nothing that was there before explains it"
                 continue
+            if column in self.spine:
+                self.settled |= set(specs(told.expr))
             column.args[name] = told.expr
             column.told[name] = told
             needs |= told.needs
@@ -178,7 +194,7 @@ class Flow:
             self._circles += 1
             return None
         # Everything that is asked for on the way was there earlier, so the answer does not depend on who asks.
-        known = (name, slot.name, slot.tool, self._nested > 0, self.kept)
+        known = (name, slot.name, slot.tool, self._nested > 0, self.kept, len(self.settled))
         if known not in self._known:
             circles = self._circles
             self._busy.add(name)
@@ -558,14 +574,30 @@ class Flow:
             best, *others = (Given(self._spec("input", slot, path=path)) for path in paths)
             agreements = tuple(Agreement(best, other) for other in others)
             return self._told(best, "input", f"the input has it at {paths[0]}", slot, agreements=agreements)
+        if given := self._given_anyway(slot.values):
+            return self._told(given, given.spec.kind, "it is given anyway", slot)
         self._nested += 1
         try:
             told = self.explain(slot)
         finally:
             self._nested -= 1
-        if told is None or not isinstance(told.expr, (Given, FromResult)):
+        if told is None or told.how not in ("input", "said", "result"):
             return None
         return None if isinstance(told.expr, FromResult) and not _singular(told.expr) else told
+
+    def _given_anyway(self, values: Sequence[Any]) -> Given | None:
+        """The parameter that some argument of the spine is, or the element of one, if it has these values."""
+        wanted = [key(value) for value in values]
+        known = [*self.settled, *(self.foreseen if self._depth else ())]
+        for spec in sorted(known, key=lambda spec: spec.hint):
+            if [key(value) for value in spec.values] == wanted:
+                return Given(spec)
+            if not all(isinstance(value, list) and value for value in spec.values):
+                continue
+            for place in range(min(len(value) for value in spec.values)):
+                if [key(value[place]) for value in spec.values] == wanted:
+                    return Given(spec, place)
+        return None
 
     def _named_by_luck(
         self, calls: tuple[Call, ...], form: tuple[Any, ...], place: int, founds: Sequence[Found]
@@ -655,7 +687,7 @@ class Flow:
         if spec is None:
             hint = _last(path) if path else slot.name
             spec = self.specs[name] = Spec(hint, kind, slot.values, path, choices, enum)
-        elif choices is not None and spec.choices is None:
+        elif choices is not None and (spec.choices is None or not self._depth):
             spec.choices = choices
         return spec
 
