@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spanreel.replay.compare import ReplayComparison
     from spanreel.replay.execution import replaying
     from spanreel.replay.load import diff, load
+    from spanreel.replay.playbooks.playbook import Playbook
     from spanreel.replay.timeline import Replay
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Divergence",
     "EffectDenied",
     "Instrumentation",
+    "Playbook",
     "Replay",
     "ReplayComparison",
     "SpanreelError",
@@ -62,6 +64,7 @@ _HOMES = {
     "outcome": "spanreel.instrument.runs",
     "run": "spanreel.instrument.runs",
     "tool": "spanreel.instrument.tools",
+    "Playbook": "spanreel.replay.playbooks.playbook",
     "tool_schemas": "spanreel.instrument.describing",
     "aapply_tool_calls": "spanreel.instrument.applying",
     "apply_tool_calls": "spanreel.instrument.applying",

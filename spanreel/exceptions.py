@@ -9,6 +9,7 @@ SpanreelError                 a command or a call cannot do what was asked; says
 ├── NotReplayable             the recording lacks what a replay needs; names what
 ├── NotDecidable              nothing waits for this decision, or it lacks what the project asks of one
 ├── Undecided                 a run cannot go on before somebody decides
+├── NotCompilable             runs that cannot be made into a playbook; says why, with a code
 ├── ContractChanged           the code is not what was recorded; names what changed
 └── Refused                   a hook or a gate said no
 
@@ -83,6 +84,20 @@ class Undecided(SpanreelError):
     """A run cannot go on before somebody decides."""
 
     exit_code = 3
+
+
+class NotCompilable(SpanreelError):
+    """Runs cannot be made into a playbook.
+
+    Attributes:
+        reason: a code that stays the same, such as ``writes_differ``; see `playbooks.compiling.refusal`.
+        refused: runs that were not used, by id, with why.
+    """
+
+    def __init__(self, message: str, remedy: str = "", *, reason: str = "unexplained") -> None:
+        super().__init__(message, remedy)
+        self.reason = reason
+        self.refused: dict[str, str] = {}
 
 
 class ContractChanged(SpanreelError):

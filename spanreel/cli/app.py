@@ -26,6 +26,7 @@ from spanreel.cli import (
     reading,
     schemas,
     trying,
+    validating,
 )
 from spanreel.cli.overrides import Stepped
 from spanreel.cli.playbooks import help_of
@@ -58,6 +59,7 @@ COMMANDS = (
     ("import", files.import_, "Read spans from files."),
     ("export", files.export, "Write a run to a file."),
     ("rm", files.rm, "Delete runs."),
+    ("validate", validating.validate, "Check a playbook without running it."),
     ("collect", collecting.collect, "Receive spans over OTLP."),
     ("doctor", doctor.doctor, "Check whether everything is wired."),
     ("schema", schemas.schema, "Print the JSON Schema of an output."),

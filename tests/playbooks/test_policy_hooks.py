@@ -19,6 +19,7 @@ from spanreel.exceptions import EffectDenied, Refused
 from spanreel.replay.load import load
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.promoting import promote
 from spanreel.replay.playbooks.playbook import Playbook
 from spanreel.wire.spans import Span
 
@@ -218,12 +219,12 @@ def test_a_promotion_is_asked_about(project: Callable[..., Asked]) -> None:
     library = Library()
     entry = library.add(Body.model_validate(BODY))
     with pytest.raises(Refused, match="the shop is closed"):
-        library.decide(entry, "promote", to="shadow", actor="ann")
+        promote(entry.ref, "shadow", actor="ann", store=library)
     entry = library.get("hooked")
     assert (entry.status, [one.kind for one in entry.decisions][-1]) == ("candidate", "hook")
     assert "refused" in str(entry.decisions[-1].reason)
     Path("closed").unlink()
-    promoted = library.decide(entry, "promote", to="shadow", actor="ann")
+    promoted = promote(entry.ref, "shadow", actor="ann", store=library).entry
     assert promoted.status == "shadow"
     assert [one.kind for one in promoted.decisions][-3:] == ["hook", "hook", "promote"]
     assert [(one["playbook"], one["from"], one["to"], one["actor"]) for one in asked()] == [

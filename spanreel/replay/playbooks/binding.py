@@ -18,6 +18,9 @@ from typing import Any, Final
 
 Variables = Mapping[str, Any]
 _ROOT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_PARAM = re.compile(
+    r"""(?:^|\$\.|\$\[\s*['"])params(?:['"]\s*\])?(?:\.([A-Za-z_]\w*)|\[\s*['"]([^'"]+)['"]\s*\])"""
+)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 
 
@@ -47,6 +50,11 @@ class Binding:
         inside = re.findall(r"\$\.?\[?['\"]?([A-Za-z_][A-Za-z0-9_-]*)", _QUOTED.sub(_key_only, self.path))
         return {name for name in (self.root, *inside) if name}
 
+    def params(self) -> set[str]:
+        """Every parameter that it names."""
+        said = _QUOTED.sub(_key_only, self.path or "")
+        return {one or other for one, other in _PARAM.findall(said)}
+
 
 def _key_only(found: re.Match[str]) -> str:
     return found[0] if _ROOT.fullmatch(found[0][1:-1]) else '""'
@@ -65,6 +73,7 @@ FILTERS: Final[dict[str, Callable[[Any], Any]]] = {
     "list": lambda value: value,  # every value that the path finds
     "count": len,
     "string": lambda value: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
+    "text": lambda value: "" if value is None else FILTERS["string"](value),
     "number": _number,
     "json": lambda value: json.loads(value) if isinstance(value, str) else value,
     "lower": lambda value: str(value).lower(),
@@ -151,7 +160,7 @@ def query(path: str) -> Any:
     try:
         return jsonpath.compile(f"$[{json.dumps(root[0])}]{path[root.end() :]}")
     except (jsonpath.JSONPathError, RecursionError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        said = str(error).splitlines()[0].partition(", line ")[0] if str(error) else type(error).__name__
         raise Unbound(f"{{{{ {path} }}}} is no JSON path: {said}") from None
 
 

@@ -25,6 +25,8 @@ Mode: TypeAlias = Literal["strict", "guided", "shadow"]
 Became: TypeAlias = Literal["ok", "failed", "blocked", "unknown"]
 BLOCKED: Final = frozenset({"params", "approval", "tool", "budget"})
 """Guards that say something of how it was called, not of the world that it was made for."""
+NOT_ANSWERED: Final = "not_answered"
+"""What a shadow says where the run does not tell what the playbook needed: unknown, and no pass."""
 
 
 class Executed(Frozen):
@@ -176,6 +178,8 @@ def _executed(walked: Walked, run: Run) -> Executed | None:
 
 def _ok(walked: Walked, run: Run, root: bool) -> bool | None:
     facts = walked.facts
+    if facts.get("guard") == NOT_ANSWERED:
+        return None
     if facts.get("guard") or facts.get("success") is False:
         return False
     if not walked.end_ns or (root and run.status == "incomplete"):

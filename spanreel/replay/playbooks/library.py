@@ -183,10 +183,7 @@ class Library:
             StoreError: the store cannot be written.
         """
         from spanreel.collector.store import open_writer
-        from spanreel.replay.playbooks.promoting import ask_before
 
-        if kind == "promote":
-            entry = ask_before(self, entry, to, gates, forced=forced, reason=reason, actor=actor)
         with self._reader() as reader:
             all_of_them = self._entries(reader)
             kept = {one.kept.hash: one.kept for one in self._groups(reader)}

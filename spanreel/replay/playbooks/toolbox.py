@@ -81,7 +81,8 @@ class Toolbox:
     def places(self, names: Sequence[str]) -> list[dict[str, Any]] | None:
         """Where tools are found again in another process; None: one of them cannot be.
 
-        Registered ones by the module that registers them, given ones as functions of a module.
+        Registered ones by the module that registers them, given ones as functions of a module. names: also
+        ``module:name`` of functions that a body names, where they were given.
         """
         found: list[dict[str, Any]] = []
         for name in names:
@@ -138,11 +139,38 @@ def gathered(places: Sequence[Any], given: Tools | None = None) -> Toolbox:
             continue
         module = imported(said[MODULE], said.get(FILE))
         if NAME in said:
-            function = getattr(module, said[FUNCTION], None)
-            if not callable(function):
-                raise SpanreelError(f"there is no function {said[FUNCTION]} in {said[MODULE]} any more", "")
-            found[said[NAME]] = function
+            found[said[NAME]] = attribute(module, said[FUNCTION])
     return Toolbox({**found, **(given or {})})
+
+
+def attribute(module: Any, name: str) -> Callable[..., Any]:
+    """A function of a module, by its qualified name.
+
+    Raises:
+        SpanreelError: there is none.
+    """
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        named = getattr(module, "__name__", module)
+        raise SpanreelError(f"there is no function {name} in {named}", "mend the playbook, or the module")
+    return found
+
+
+def function_of(named: Any, toolbox: Toolbox) -> Callable[..., Any]:
+    """A function that a body names as ``module:name``: as it was given, else imported.
+
+    Raises:
+        SpanreelError: there is none.
+    """
+    if callable(named):
+        return named
+    given = (toolbox.given or {}).get(str(named))
+    if given is not None:
+        return given
+    module, _, name = str(named).partition(":")
+    return attribute(imported(module), name)
 
 
 def imported(module: str, file: str | None = None) -> Any:
