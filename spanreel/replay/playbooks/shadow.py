@@ -190,7 +190,9 @@ def shadow_over(
     found: list[Shadowed] = []
     with recorded_to(store):
         for run in runs:
-            one = shadow(body, run, params, store=store, reads=reads, writes=writes, include_sources=include_sources)
+            one = shadow(
+                body, run, params, store=store, reads=reads, writes=writes, include_sources=include_sources
+            )
             found.append(one)
             if told is not None:
                 told(one)

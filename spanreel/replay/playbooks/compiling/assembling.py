@@ -245,13 +245,21 @@ def _results(expr: Expr | str) -> Iterator[FromResult]:
 
 
 def _state(
-    column: Column, pre: list[Condition], post: list[Condition], expect: Any, follows: str, saved: bool, attempts: int
+    column: Column,
+    pre: list[Condition],
+    post: list[Condition],
+    expect: Any,
+    follows: str,
+    saved: bool,
+    attempts: int,
 ) -> State:
     derived = [call.span for call in column.calls if call.span]
     if column.llm is not None:
         return State(llm=Llm(**column.llm), save_as=column.name, pre=pre, next=follows, derived_from=derived)
     known = [call.safety for call in column.calls if call.safety]
-    safety: Any = "irreversible" if "irreversible" in known else "write" if column.write or not known else known[0]
+    safety: Any = (
+        "irreversible" if "irreversible" in known else "write" if column.write or not known else known[0]
+    )
     return State(
         tool=column.tool,
         args={name: render(expr) for name, expr in column.args.items()},
@@ -277,9 +285,11 @@ def _reported(flow: Flow, column: Column, name: str, state: State, changes: Any)
     role: Any = "write" if column.write else "step" if column in flow.spine else "source"
     if column.llm is not None:
         role = "model"
-    elif role == "source" and not any(
-        column in _columns_of(other) for other in flow.spine
-    ) and any(column is record for record, _ in changes.values()):
+    elif (
+        role == "source"
+        and not any(column in _columns_of(other) for other in flow.spine)
+        and any(column is record for record, _ in changes.values())
+    ):
         role = "guard"
     arguments = [
         ArgumentReport(
@@ -295,7 +305,13 @@ def _reported(flow: Flow, column: Column, name: str, state: State, changes: Any)
     ]
     guards = [f"before: {_short(one)}" for one in state.pre] + [f"after: {_short(one)}" for one in state.post]
     return StateReport(
-        name=name, tool=state.tool, safety=state.safety, role=role, support=total, arguments=arguments, guards=guards
+        name=name,
+        tool=state.tool,
+        safety=state.safety,
+        role=role,
+        support=total,
+        arguments=arguments,
+        guards=guards,
     )
 
 
@@ -307,5 +323,3 @@ def _short(condition: Condition) -> str:
     subject = condition.get("var") or condition.get("json")
     rest = ", ".join(f"{name} {value}" for name, value in condition.items() if name not in ("var", "json"))
     return f"{subject} {rest}"
-
-

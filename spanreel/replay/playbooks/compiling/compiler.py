@@ -89,7 +89,9 @@ def compile_runs(
         unexplained = flow.argued(column)
         if unexplained:
             argument, why = next(iter(unexplained.items()))
-            raise refused("unexplained", f"{column.tool}: where `{argument}` comes from is not to be told: {why}")
+            raise refused(
+                "unexplained", f"{column.tool}: where `{argument}` comes from is not to be told: {why}"
+            )
         flow.kept |= column.needs
     made = _checked(flow, found, runs, name, goal, matchers, success, risk)
     return made if not not_used else _with_refused(made, not_used)
@@ -118,7 +120,11 @@ def _checked(
         checks = [_check(body, parts, run, flow) for run in runs]
         failed = [check for check in checks if not check.exact]
         if not failed:
-            notes = [] if inferred else ["guards that the runs seemed to tell do not hold in all of them, and were dropped"]
+            notes = (
+                []
+                if inferred
+                else ["guards that the runs seemed to tell do not hold in all of them, and were dropped"]
+            )
             return Compiled(body, _report(body, parts, runs, found, checks, notes))
     first = failed[0]
     raise refused("check_failed", f"walked over run {first.run_id[:12]} it does something else: {first.why}")
@@ -150,7 +156,9 @@ def _body(
 ) -> Body:
     agents = {run.run.agent for run in runs}
     agent = agents.pop() if len(agents) == 1 else None
-    given = matchers.model_dump(exclude_defaults=True) if isinstance(matchers, Matchers) else dict(matchers or {})
+    given = (
+        matchers.model_dump(exclude_defaults=True) if isinstance(matchers, Matchers) else dict(matchers or {})
+    )
     if agent and "agent" not in given:
         given["agent"] = agent
     more: dict[str, Any] = {} if risk is None else {"risk": risk}
@@ -203,7 +211,9 @@ def _report(
     review = list(parts.review)
     nobody = sorted({call.tool for run in runs for call in run.calls if call.safety is None})
     if nobody:
-        review.append(f"nobody said whether {', '.join(nobody)} only read: taken as writes; declare with --read TOOL")
+        review.append(
+            f"nobody said whether {', '.join(nobody)} only read: taken as writes; declare with --read TOOL"
+        )
     if len(runs) == 1:
         review.append("it rests on one run: what is a constant here may be data")
     return CompileReport(

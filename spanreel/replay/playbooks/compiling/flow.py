@@ -89,7 +89,11 @@ class Candidate:
 
     def cost(self, kept: frozenset[Column]) -> tuple[int, int, int]:
         """Reads that it adds, then how involved its path is."""
-        return (len([one for one in self.needs if one not in kept]), len(self.expr.given), len(self.expr.form))
+        return (
+            len([one for one in self.needs if one not in kept]),
+            len(self.expr.given),
+            len(self.expr.form),
+        )
 
 
 class Flow:
@@ -198,8 +202,12 @@ class Flow:
         spec = self._spec("input", slot, path=(named or paths)[0])
         doubt = "" if len(self.apart(slot.values)) > 1 else "one observation"
         others = [] if named else paths[1:2]
-        agreements = tuple(Agreement(Given(spec), Given(self._spec("input", slot, path=one))) for one in others)
-        return self._told(Given(spec), "input", f"the input has it at {spec.path}", slot, agreements=agreements, doubt=doubt)
+        agreements = tuple(
+            Agreement(Given(spec), Given(self._spec("input", slot, path=one))) for one in others
+        )
+        return self._told(
+            Given(spec), "input", f"the input has it at {spec.path}", slot, agreements=agreements, doubt=doubt
+        )
 
     def _of_words(self, slot: Slot, *, first: bool) -> Told | None:
         """A parameter, where every run was told the value in words: before any result had it, or at all."""
@@ -231,7 +239,9 @@ class Flow:
         needs = set(best.needs)
         agreements = list(best.doubts)
         for other in sure:
-            if other is best or (other.expr.column is best.expr.column and not best.exclusive and not other.exclusive):
+            if other is best or (
+                other.expr.column is best.expr.column and not best.exclusive and not other.exclusive
+            ):
                 continue
             if other.needs <= self.kept | needs or other.exclusive:
                 needs |= other.needs
@@ -245,7 +255,11 @@ class Flow:
         best = min(offered, key=lambda one: (*one.cost(self.kept)[:1], one.chance, *one.cost(self.kept)))
         spec = self._spec("choice", slot, choices=best.expr)
         return self._told(
-            Given(spec), "choice", f"it is one of those that {best.expr.column.tool} tells of", slot, best.needs
+            Given(spec),
+            "choice",
+            f"it is one of those that {best.expr.column.tool} tells of",
+            slot,
+            best.needs,
         )
 
     def _joined(self, slot: Slot) -> Told | None:
@@ -277,10 +291,14 @@ class Flow:
         if formed and not (alike and len(self.apart(self._whole())) > 1):
             spec = self._spec("typed", slot)
             doubt = "nobody knows where it comes from"
-            return self._told(Given(spec), "typed", "it has a form of its own, and no source", slot, doubt=doubt)
+            return self._told(
+                Given(spec), "typed", "it has a form of its own, and no source", slot, doubt=doubt
+            )
         if alike:
             doubt = "" if len(self.apart(self._whole())) > 1 else "one observation"
-            return self._told(Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt)
+            return self._told(
+                Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt
+            )
         return None
 
     # values of which two may be equal by chance
@@ -289,7 +307,12 @@ class Flow:
         paths = self.sources.input_paths(slot.values)
         named = [path for path in paths if _last(path) == slot.name]
         if named:
-            return self._told(Given(self._spec("input", slot, path=named[0])), "input", f"the input has it at {named[0]}", slot)
+            return self._told(
+                Given(self._spec("input", slot, path=named[0])),
+                "input",
+                f"the input has it at {named[0]}",
+                slot,
+            )
         if (told := self._of_words(slot, first=True)) and not paths:
             return told
         results = self._candidates(slot)
@@ -298,7 +321,10 @@ class Flow:
             if not paths and (told := self._of_schema(slot)):
                 return told
             return self._weak_constant(slot, given, results)
-        rivals: list[Expr] = [*given, *(one.expr for one in sorted(results, key=lambda one: (not one.solid, *one.cost(self.kept))))]
+        rivals: list[Expr] = [
+            *given,
+            *(one.expr for one in sorted(results, key=lambda one: (not one.solid, *one.cost(self.kept)))),
+        ]
         if rivals:
             needs = frozenset(column for one in results for column in one.needs)
             best, *others = rivals
@@ -307,7 +333,12 @@ class Flow:
             how = "input" if isinstance(best, Given) else "result"
             doubt = f"{len(others)} other explanations fit" if others else ""
             return self._told(best, how, "it is equal in every run", slot, needs, agreements, doubt)
-        if told := self._of_results(slot) or self._joined(slot) or self._of_words(slot, first=False) or self._of_schema(slot):
+        if (
+            told := self._of_results(slot)
+            or self._joined(slot)
+            or self._of_words(slot, first=False)
+            or self._of_schema(slot)
+        ):
             return told
         return self._left(slot)
 
@@ -319,7 +350,9 @@ class Flow:
         doubts = [doubt for one in fitting for doubt in one.doubts]
         agreements = (*doubts, *(Agreement(other, constant) for other in rivals))
         observed = len(self.apart(self._whole()))
-        doubt = "one observation" if observed < 2 else f"{len(rivals)} other explanations fit" if rivals else ""
+        doubt = (
+            "one observation" if observed < 2 else f"{len(rivals)} other explanations fit" if rivals else ""
+        )
         return self._told(constant, "constant", "it is the same in every run", slot, needs, agreements, doubt)
 
     # lists and objects
@@ -330,11 +363,15 @@ class Flow:
         names = list(dict.fromkeys(name for value in slot.values for name in value))
         if any(name not in value for value in slot.values for name in names):
             return None
-        parts = {name: self.explain(slot.part([value[name] for value in slot.values], name)) for name in names}
+        parts = {
+            name: self.explain(slot.part([value[name] for value in slot.values], name)) for name in names
+        }
         known = {name: part for name, part in parts.items() if part is not None}
         if len(known) < len(parts):
             return None
-        return self._together(slot, Mapped({name: part.expr for name, part in known.items()}), list(known.values()))
+        return self._together(
+            slot, Mapped({name: part.expr for name, part in known.items()}), list(known.values())
+        )
 
     def _list(self, slot: Slot) -> Told | None:
         if whole := self._whole_value(slot) or self._projection(slot):
@@ -419,7 +456,9 @@ class Flow:
             if not value or any(self.sources.shown_at(index, item, slot.at[index]) is None for item in value):
                 return None
         doubt = "no guard knows which values may be chosen"
-        return self._told(Given(self._spec("shown", slot)), "shown", "results had its elements", slot, doubt=doubt)
+        return self._told(
+            Given(self._spec("shown", slot)), "shown", "results had its elements", slot, doubt=doubt
+        )
 
     # results
 
@@ -444,7 +483,14 @@ class Flow:
             picked = any(isinstance(step, Index) for step in form)
             luck = 0.0
             for place, step in enumerate(step for step in form if isinstance(step, Where)):
-                told = self.explain(Slot(tuple(found.given[place] for found in founds), tuple(call.at + 1 for call in calls), step.field, slot.tool))
+                told = self.explain(
+                    Slot(
+                        tuple(found.given[place] for found in founds),
+                        tuple(call.at + 1 for call in calls),
+                        step.field,
+                        slot.tool,
+                    )
+                )
                 if told is None or not isinstance(told.expr, (Given, FromResult, Constant)):
                     break
                 if isinstance(told.expr, FromResult) and (told.expr.many or told.expr.given):
@@ -455,12 +501,19 @@ class Flow:
                 picked = picked or isinstance(told.expr, Constant)
                 luck = max(luck, self._named_by_luck(calls, form, place, founds))
             else:
-                apart = self.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
+                apart = self.apart(
+                    [[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)]
+                )
                 chance = max(luck, _luck(founds, apart)) if picked else luck
                 picked = picked or luck > NAMED
                 exclusive = any(isinstance(step, Only) for step in form)
                 yield Candidate(
-                    FromResult(column, form, tuple(given)), frozenset(needs), chance, not picked, exclusive, tuple(doubts)
+                    FromResult(column, form, tuple(given)),
+                    frozenset(needs),
+                    chance,
+                    not picked,
+                    exclusive,
+                    tuple(doubts),
                 )
 
     def _named_by_luck(
@@ -476,7 +529,9 @@ class Flow:
             for element in follow(call.result, (*form[:at], All()), found.given)
             if isinstance(element, Mapping) and field.field in element
         }
-        apart = self.apart([[found.given[place], call.arguments] for call, found in zip(calls, founds, strict=True)])
+        apart = self.apart(
+            [[found.given[place], call.arguments] for call, found in zip(calls, founds, strict=True)]
+        )
         strong = any(not weak(found.given[place]) for found in founds)
         return 0.0 if strong else (1.0 / max(1, len(known))) ** len(apart)
 
@@ -504,7 +559,9 @@ class Flow:
             column = self.column(calls) if rows else None
             if column is None:
                 continue
-            apart = self.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
+            apart = self.apart(
+                [[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)]
+            )
             for form, founds in rows.items():
                 expr = FromResult(column, form, (), many=True)
                 found.append(Candidate(expr, column.needs, _luck(founds, apart), False, False))
@@ -521,7 +578,10 @@ class Flow:
 
     def _whole(self) -> list[Any]:
         """What each run changed, all of it."""
-        return [[[column.tool, column.calls[index].arguments] for column in self.spine] for index in range(len(self.runs))]
+        return [
+            [[column.tool, column.calls[index].arguments] for column in self.spine]
+            for index in range(len(self.runs))
+        ]
 
     def _spec(
         self,
@@ -589,5 +649,3 @@ def _asks_the_same(one: Column, other: Column) -> bool:
         key([a.arguments, a.result]) == key([b.arguments, b.result])
         for a, b in zip(one.calls, other.calls, strict=True)
     )
-
-
