@@ -31,6 +31,8 @@ MODELS = {
     "ci": "spanreel.replay.suite:SuiteSummary",
     "playbook": "spanreel.replay.playbooks.body:Body",
     "validation": "spanreel.cli.objects:Validation",
+    "contract": "spanreel.replay.surface:Contract",
+    "contract_changes": "spanreel.replay.surface:ContractChanges",
     "graph": "spanreel.replay.report.graph:Graph",
     "timeline": "spanreel.cli.objects:Timeline",
     "tail": "spanreel.cli.objects:TailedSpan",
