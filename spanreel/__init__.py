@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from spanreel.replay.compare import ReplayComparison
     from spanreel.replay.execution import replaying
     from spanreel.replay.load import diff, load
+    from spanreel.replay.playbooks.dispatch import adispatch, dispatch
+    from spanreel.replay.playbooks.prime import prime
+    from spanreel.replay.playbooks.suggest import suggest
     from spanreel.replay.playbooks.playbook import Playbook
     from spanreel.replay.timeline import Replay
 
@@ -32,15 +35,19 @@ __all__ = [
     "Replay",
     "ReplayComparison",
     "SpanreelError",
+    "adispatch",
     "agent",
     "await_approval",
     "diff",
+    "dispatch",
     "instrument",
     "load",
     "note",
     "outcome",
+    "prime",
     "replaying",
     "run",
+    "suggest",
     "tool",
     "uninstrument",
 ]
@@ -65,6 +72,10 @@ _HOMES = {
     "replaying": "spanreel.replay.execution",
     "diff": "spanreel.replay.load",
     "load": "spanreel.replay.load",
+    "adispatch": "spanreel.replay.playbooks.dispatch",
+    "dispatch": "spanreel.replay.playbooks.dispatch",
+    "prime": "spanreel.replay.playbooks.prime",
+    "suggest": "spanreel.replay.playbooks.suggest",
 }
 
 
