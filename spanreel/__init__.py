@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spanreel.exceptions import ApprovalPending, Divergence, EffectDenied, SpanreelError
     from spanreel.instrument.activate import Instrumentation, instrument, uninstrument
+    from spanreel.instrument.applying import aapply_tool_calls, apply_tool_calls
     from spanreel.instrument.approvals import await_approval
+    from spanreel.instrument.describing import tool_schemas
     from spanreel.instrument.responder import Decision
     from spanreel.instrument.runs import agent, note, outcome, run
     from spanreel.instrument.tools import tool
@@ -35,8 +37,10 @@ __all__ = [
     "Replay",
     "ReplayComparison",
     "SpanreelError",
+    "aapply_tool_calls",
     "adispatch",
     "agent",
+    "apply_tool_calls",
     "await_approval",
     "diff",
     "dispatch",
@@ -49,6 +53,7 @@ __all__ = [
     "run",
     "suggest",
     "tool",
+    "tool_schemas",
     "uninstrument",
 ]
 
@@ -67,6 +72,9 @@ _HOMES = {
     "run": "spanreel.instrument.runs",
     "tool": "spanreel.instrument.tools",
     "Playbook": "spanreel.replay.playbooks.playbook",
+    "tool_schemas": "spanreel.instrument.describing",
+    "aapply_tool_calls": "spanreel.instrument.applying",
+    "apply_tool_calls": "spanreel.instrument.applying",
     "Replay": "spanreel.replay.timeline",
     "ReplayComparison": "spanreel.replay.compare",
     "replaying": "spanreel.replay.execution",

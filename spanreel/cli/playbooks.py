@@ -10,9 +10,24 @@ from inspect import cleandoc
 
 import typer
 
-from spanreel.cli import playbook_dispatch, playbook_shadow
+from spanreel.cli import (
+    playbook_deciding,
+    playbook_dispatch,
+    playbook_library,
+    playbook_shadow,
+)
 
 VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("list", playbook_library.list_, "List the playbooks."),
+    ("show", playbook_library.show, "Show one playbook and its evidence."),
+    ("why", playbook_library.why, "Say where it comes from and who decided what."),
+    ("candidate", playbook_library.candidate, "Say whether it can be used now."),
+    ("promote", playbook_deciding.promote, "Promote one, if the evidence is enough."),
+    ("disable", playbook_deciding.disable, "Take one out of use."),
+    ("enable", playbook_deciding.enable, "Make a disabled one a candidate again."),
+    ("retire", playbook_deciding.retire, "Put one away."),
+    ("export", playbook_library.export, "Write one to a file."),
+    ("import", playbook_library.import_, "Add playbooks from files."),
     ("shadow", playbook_shadow.shadow, "Walk one over recorded runs."),
     ("dispatch", playbook_dispatch.dispatch, "Do a task by the playbook that fits, else by the agent."),
     ("suggest", playbook_dispatch.suggest, "List the playbooks for a goal, with reasons."),

@@ -76,11 +76,25 @@ def execution(number: int, of: Body, *, ok: bool = True, **more: Any) -> list[Sp
 def _asked(trace: str, root: Span, start: int, more: dict[str, Any]) -> list[Span]:
     if not more.get("model_calls"):
         return []
-    said = {names.OPERATION: "chat", names.REQUEST_MODEL: "gpt-5-mini", names.USAGE_INPUT: more.get("tokens", 100)}
+    said = {
+        names.OPERATION: "chat",
+        names.REQUEST_MODEL: "gpt-5-mini",
+        names.USAGE_INPUT: more.get("tokens", 100),
+    }
     if "cost" in more:
         said["gen_ai.usage.cost"] = more["cost"]
     return [
-        Span(trace, f"{3:016x}", "chat", root.span_id, 3, start, start + 1, attributes=said, scope=Scope("spanreel"))
+        Span(
+            trace,
+            f"{3:016x}",
+            "chat",
+            root.span_id,
+            3,
+            start,
+            start + 1,
+            attributes=said,
+            scope=Scope("spanreel"),
+        )
     ]
 
 

@@ -55,7 +55,14 @@ def test_what_a_name_means(store: Path) -> None:
     with pytest.raises(UnknownPlaybook, match="no body of playbook exchange is active"):
         library.get("exchange@active")
     library.decide(first, "promote", to="active", gates=PASSED)
-    for ref in ("exchange", "exchange@active", "exchange@1", f"exchange@{first.short}", first.short, first.hash):
+    for ref in (
+        "exchange",
+        "exchange@active",
+        "exchange@1",
+        f"exchange@{first.short}",
+        first.short,
+        first.hash,
+    ):
         assert library.get(ref).hash == first.hash, ref
     assert library.get("exchange@2").hash == second.hash
     for ref, said in (
@@ -83,7 +90,10 @@ def test_a_library_is_no_run(store: Path) -> None:
         assert reader.counts().spans == 4
         assert reader.resolve("last").run_id.startswith("00000002")
         trace = playbooks.trace_of("exchange")
-        assert {span.name for span in reader.spans(trace)} == {"playbook exchange", "playbook exchange: promote"}
+        assert {span.name for span in reader.spans(trace)} == {
+            "playbook exchange",
+            "playbook exchange: promote",
+        }
         assert {record.kind for record in reader.tail()[1]} >= {"playbook", "workflow", "tool"}
     view = sqlite3.connect(store)
     assert view.execute("SELECT count(*) FROM runs").fetchone() == (1,)
@@ -194,7 +204,9 @@ def test_a_promotion_needs_its_gates(store: Path) -> None:
         assert failed.value.exit_code == 5
     with pytest.raises(Refused, match="needs a reason"):
         library.decide(entry, "promote", to="active", forced=True, reason=" ")
-    made = library.decide(entry, "promote", to="active", forced=True, reason="the demo is today", actor={"name": "ann"})
+    made = library.decide(
+        entry, "promote", to="active", forced=True, reason="the demo is today", actor={"name": "ann"}
+    )
     assert (made.status, made.why) == ("active", "promote by ann, forced: the demo is today")
 
 
@@ -280,9 +292,13 @@ def test_a_credential_is_refused(store: Path) -> None:
     secret = {"first": {"tool": "look", "args": {"key": "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD"}}}
     with pytest.raises(BadInput, match=r"credential at states\.first\.args\.key"):
         library.add(body("b", states=secret))
-    made = library.decide(library.get("a"), "disable", reason="my key sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD")
+    made = library.decide(
+        library.get("a"), "disable", reason="my key sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD"
+    )
     assert "abcdefgh" not in made.why
-    assert b"abcdefghijklmnopqrstuvwxyz" not in b"".join(file.read_bytes() for file in store.parent.glob("spans.db*"))
+    assert b"abcdefghijklmnopqrstuvwxyz" not in b"".join(
+        file.read_bytes() for file in store.parent.glob("spans.db*")
+    )
 
 
 def test_a_store_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ class Repeat(Frozen):
 
     Attributes:
         until: done again until this holds of the result (a condition, see `conditions`); reaching `max` first fails.
+        first: with `until`: the arguments of the first time, before there is a result to go on from; then `args`.
         for_each: done once for each item of this list (a binding); `as` names the item in `args`.
         max: the most times.
         wait_seconds: between two times.
@@ -102,6 +103,7 @@ class Repeat(Frozen):
     """
 
     until: list[Condition] | None = None
+    first: Json | None = None
     for_each: str | None = None
     as_: Name = Field(default="item", alias="as")
     max: int = Field(ge=1, le=10_000)
@@ -112,6 +114,8 @@ class Repeat(Frozen):
     def _one(self) -> Repeat:
         if (self.until is None) == (self.for_each is None):
             raise ValueError("repeat has either `until` or `for_each`")
+        if self.first is not None and self.until is None:
+            raise ValueError("`first` goes with `until`")
         return self
 
 

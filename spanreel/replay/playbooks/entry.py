@@ -16,6 +16,7 @@ from opentelemetry import context as otel_context
 from spanreel.exceptions import ApprovalPending
 from spanreel.instrument import codec, contract, invocation
 from spanreel.instrument.invocation import FUNCTION, PROCESS, WORKFLOW, Invocation
+from spanreel.replay import starting
 from spanreel.replay.playbooks import mending
 from spanreel.replay.playbooks.asks import Stopped, Walked
 from spanreel.replay.playbooks.body import Body
@@ -105,6 +106,7 @@ def run_body(body: Body, wanted: Wanted) -> PlaybookResult:
     Raises:
         SpanreelError: its tools cannot be found.
         ContractChanged: its Python code is not what it says.
+        Refused: a hook of the project said no before it began.
         ApprovalPending: it is paused at a gate; `spanreel approve` and `spanreel resume` go on.
     """
     execution = Execution(body, wanted)
@@ -208,6 +210,7 @@ class Execution:
     @contextmanager
     def _recorded(self) -> Generator[Callable[[Walked], None]]:
         """The run, in this block; what is given to the function is what it came to."""
+        said = starting.ask_playbook(self.body, self._wanted.mode, self._wanted.params)
         places = self._places()
         begun = invocation.begin(
             WORKFLOW,
@@ -216,6 +219,7 @@ class Execution:
             inputs=self._inputs(places),
             alias=self._wanted.alias,
         )
+        starting.keep_here(said, begun)
         if begun is None:
             yield lambda _walked: None
             return

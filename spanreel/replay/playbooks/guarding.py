@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 
+from spanreel.exceptions import Refused
 from spanreel.replay.playbooks import asks
 from spanreel.replay.playbooks.asks import Failure, Guard, Spent, Stopped, ToolFacts, Undoing
 from spanreel.replay.playbooks.binding import Unbound, bind
@@ -255,6 +256,8 @@ class Guarding:
             return (yield asked)
         except Stopped:
             raise
+        except Refused as error:
+            raise Stopped(Failure("approval", name, str(error), error)) from error
         except Exception as error:
             raise Stopped(Failure(guard, name, told(error), error)) from error
 

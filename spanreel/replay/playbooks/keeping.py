@@ -68,7 +68,7 @@ def body_span(
     said = {
         names.PLAYBOOK_NAME: body.name,
         names.PLAYBOOK_HASH: body_hash,
-        names.PLAYBOOK_BODY: canonical_json(body.document()),
+        names.PLAYBOOK_BODY: json.dumps(body.document(), ensure_ascii=False, separators=(",", ":")),
         names.PLAYBOOK_ORIGIN: origin,
         names.PLAYBOOK_PARENT: parent,
         names.PLAYBOOK_REPORT: None if report is None else canonical_json(report),

@@ -194,9 +194,7 @@ class Library:
         )
         if kind in lifecycle.REMARKS:
             spans = [
-                keeping.decision_span(
-                    kept[now.hash], secrets.token_hex(8), _moment(now), _maker(), made
-                )
+                keeping.decision_span(kept[now.hash], secrets.token_hex(8), _moment(now), _maker(), made)
             ]
         else:
             row = lifecycle.transition(now.status, kind, to)
@@ -204,11 +202,7 @@ class Library:
                 _passed(figures, forced, reason)
             made = replace(made, from_=now.status, to=row.after)
             after = f"review of {now.hash}" if kind == "review" else now.tip[1]
-            spans = [
-                keeping.decision_span(
-                    kept[now.hash], after, _moment(now), _maker(), made
-                )
-            ]
+            spans = [keeping.decision_span(kept[now.hash], after, _moment(now), _maker(), made)]
             if row.after == "active":
                 spans += _superseding(all_of_them, now, kept, spans[0])
         with open_writer(self.path) as writer:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from spanreel.exceptions import Refused, UnknownRun
+from spanreel.replay.hooks import BEFORE_PROMOTE, Said, consult
 from spanreel.replay.playbooks import lifecycle
 from spanreel.replay.playbooks.evidence import Evidence
 from spanreel.replay.playbooks.library import Library
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from spanreel.collector.store import Reader
     from spanreel.replay.playbooks.shelf import Entry
     from spanreel.wire.grouping import Run
-
-BEFORE_PROMOTE: Final = "before_promote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +140,6 @@ def _asked(
     forced: bool,
 ) -> None:
     """Ask the project's hooks; what each said stays with the body."""
-    from spanreel.replay.hooks import ask, hooks
-
     event: dict[str, Any] = {
         "playbook": entry.name,
         "version": entry.version,
@@ -155,14 +152,13 @@ def _asked(
         "actor": actor,
         "store": str(library.path),
     }
-    for one in hooks(BEFORE_PROMOTE, given):
-        command = " ".join(one.command)
-        try:
-            ask(one, event)
-        except Refused as refusal:
-            library.decide(entry, "hook", reason=str(refusal.args[0]), actor=command)
-            raise
-        library.decide(entry, "hook", reason=f"{BEFORE_PROMOTE}: {command} let it pass", actor=command)
+    said: list[Said] = []
+    try:
+        consult(BEFORE_PROMOTE, event, given, said.append)
+    finally:
+        for one in said:
+            refused = f"refused: {one.refusal.args[0]}" if one.refusal is not None else "allowed"
+            library.decide(entry, "hook", reason=refused, actor={"hook": " ".join(one.hook.command)})
 
 
 def _priced(reader: Reader, found: Evidence) -> Evidence:

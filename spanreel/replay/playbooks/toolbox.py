@@ -6,15 +6,19 @@ tool itself or a recording, is decided where it is decided for every agent.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from spanreel.exceptions import SpanreelError
+from spanreel.instrument import responder
+from spanreel.instrument.responder import LIVE
 from spanreel.instrument.tool_call import Dispatch, Tool, acall_tool, call_tool
 from spanreel.instrument.tools import registered
 from spanreel.replay import entry
+from spanreel.replay.hooks import live_tool
 from spanreel.replay.playbooks.asks import Call, ToolFacts
 
 Tools: TypeAlias = "Mapping[str, Callable[..., Any]]"
@@ -51,11 +55,15 @@ class Toolbox:
     def call(self, asked: Call) -> Any:
         """Make a call; what is awaitable is awaited in a loop of its own."""
         dispatch, function = self._dispatch(asked)
+        if _hooked(asked):
+            live_tool(asked.tool, dispatch.arguments, asked.safety)
         return call_tool(dispatch, lambda: entry.finished(function(**asked.args)))
 
     async def acall(self, asked: Call) -> Any:
         """The same, in the running loop."""
         dispatch, function = self._dispatch(asked)
+        if _hooked(asked):
+            await asyncio.to_thread(live_tool, asked.tool, dispatch.arguments, asked.safety)
 
         async def body() -> Any:
             return await entry.awaited(function(**asked.args))
@@ -92,6 +100,11 @@ class Toolbox:
             if one not in found:
                 found.append(one)
         return found
+
+
+def _hooked(asked: Call) -> bool:
+    """Whether hooks of the project are asked here: an execution asks them itself, of what it lets out."""
+    return asked.safety != "read" and responder.current() is LIVE
 
 
 def place_of(function: Any) -> dict[str, str] | None:

@@ -208,7 +208,8 @@ class _Walk(Guarding):
         for turn in range(repeat.max):
             if turn:
                 yield from self.pause(name, repeat.wait_seconds)
-            results.append((yield from self.tried(name, state, self.variables)))
+            doing = state if turn or repeat.first is None else state.model_copy(update={"args": repeat.first})
+            results.append((yield from self.tried(name, doing, self.variables)))
             if state.save_as is not None:  # the next turn may begin where this one ended
                 self.variables[state.save_as] = results[-1]
             judged = yield from self.all_hold(repeat.until or (), name, self.variables, results[-1])
