@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -100,11 +101,15 @@ def header(entry: Entry, width: int) -> list[Text]:
     return [title, *(pair(name, found, width) for name, found in lines if found)]
 
 
-def pair(name: str, found: str, width: int, style: str = "") -> Text:
-    """A line of two columns."""
-    return Text.assemble(
-        Text(f"  {name:<9}", DIM), text(truncated(words.flat(found), width - 11), style), no_wrap=True
-    )
+def pair(name: str, found: str, width: int) -> Text:
+    """Two columns; what is too long for a line goes on below."""
+    return Text.assemble(Text(f"  {name:<9}", DIM), Text(folded(found, width, 11)), no_wrap=True)
+
+
+def folded(found: str, width: int, indent: int) -> str:
+    """A text on as many lines as it needs, each but the first indented."""
+    lines = textwrap.wrap(words.flat(found), max(20, width - indent)) or [""]
+    return f"\n{' ' * indent}".join(lines)
 
 
 def _states(body: Body, width: int) -> Iterator[Text]:
