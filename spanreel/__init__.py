@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from spanreel.replay.execution import replaying
     from spanreel.replay.load import diff, load
     from spanreel.replay.playbooks.dispatch import adispatch, dispatch
+    from spanreel.replay.playbooks.playbook import Playbook
     from spanreel.replay.playbooks.prime import prime
     from spanreel.replay.playbooks.suggest import suggest
-    from spanreel.replay.playbooks.playbook import Playbook
     from spanreel.replay.timeline import Replay
 
 __all__ = [
