@@ -348,7 +348,7 @@ class _Dispatch:
         return made
 
 
-_SHADOWED = frozenset({"not_active", "params_missing", "needs_extract_model", "tool_missing"})
+_SHADOWED = frozenset({"not_active", "gate_failed", "params_missing", "needs_extract_model", "tool_missing"})
 """What does not keep a playbook from being walked in shadow: its parameters are read off the run, its tools are answered."""
 
 
