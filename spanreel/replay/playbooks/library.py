@@ -270,7 +270,7 @@ class Library:
         """An entry by itself, and when it was last promoted."""
         kept = group.kept
         decisions = [keeping.decision_of(span, here) for span, here in group.decisions]
-        repair = kept.here and (kept.parent is not None or kept.origin.startswith("repair:"))
+        repair = kept.parent is not None or kept.origin.startswith("repair:")
         status, last = lifecycle.decided(decisions, repair=repair)
         why = "" if last is None else told(last)
         at = (last.at if last else None) or ""
