@@ -233,7 +233,7 @@ class _Conversion:
         own = [self.variable(key) for key in said.get("set") or {}] if when > _REQUIRE else []
         if when > _LLM and said.get("llm"):
             own.append(self.variable(said["llm"]["output_key"]))
-        return at is not None and variable not in at.must and variable not in own
+        return at is None or (variable not in at.must and variable not in own)
 
     def bounded(self, body: Body) -> Body:
         """What goes round is bounded as its runner does it."""
