@@ -194,6 +194,13 @@ def test_names_of_another_kind_are_told() -> None:
     assert body.notes == ["step 1. begin is state _1__begin", "step end is state end_", "params is the variable params_", "a b is the variable a_b"]
 
 
+def test_an_input_keeps_its_name() -> None:
+    """Also where the variable of that name means something else here."""
+    body = steps("  a: {branch: {key: result, cases: {x: b}}}\n  b: {branch: {key: a-b, cases: {y: c}}}\n  c: {}\n")
+    assert list(body.params) == ["result", "a-b"]
+    assert walked(body, {"result": "x", "a-b": "y"})[0].visited == ("inputs", "a", "b", "c")
+
+
 def test_keys_that_mean_nothing_there_are_noted() -> None:
     """They are passed over there, and so they are here; the note has the line."""
     body = steps("  a: {nxt: b}\n  b: {}\n")
