@@ -5,11 +5,13 @@ SpanreelError                 a command or a call cannot do what was asked; says
 ├── AmbiguousRun              the prefix fits several runs
 ├── StoreError                the store is missing, newer, foreign or unreadable
 ├── BadInput                  a file, or bytes on a port, that cannot be read; names the place
+├── UnknownPlaybook           no playbook of that name, version or hash in the store
 ├── NotReplayable             the recording lacks what a replay needs; names what
 ├── NotDecidable              nothing waits for this decision, or it lacks what the project asks of one
 ├── Undecided                 a run cannot go on before somebody decides
+├── NotCompilable             runs that cannot be made into a playbook; says why, with a code
 ├── ContractChanged           the code is not what was recorded; names what changed
-└── Refused                   a hook said no
+└── Refused                   a hook or a gate said no
 
 Signal (BaseException)        meant to pass through the `except Exception` of SDKs and tool nodes
 ├── Divergence                a replayed agent asked for something that was not recorded
@@ -62,6 +64,12 @@ class BadInput(SpanreelError):
     """Bytes from outside that cannot be read."""
 
 
+class UnknownPlaybook(SpanreelError):
+    """No playbook of that name, version or hash is in the store, or several are."""
+
+    exit_code = 2
+
+
 class NotReplayable(SpanreelError):
     """The recording lacks something that a replay needs."""
 
@@ -78,6 +86,20 @@ class Undecided(SpanreelError):
     exit_code = 3
 
 
+class NotCompilable(SpanreelError):
+    """Runs cannot be made into a playbook.
+
+    Attributes:
+        reason: a code that stays the same, such as ``writes_differ``; see `playbooks.compiling.refusal`.
+        refused: runs that were not used, by id, with why.
+    """
+
+    def __init__(self, message: str, remedy: str = "", *, reason: str = "unexplained") -> None:
+        super().__init__(message, remedy)
+        self.reason = reason
+        self.refused: dict[str, str] = {}
+
+
 class ContractChanged(SpanreelError):
     """The code of an agent or a tool is not what was recorded."""
 
@@ -85,7 +107,7 @@ class ContractChanged(SpanreelError):
 
 
 class Refused(SpanreelError):
-    """A hook of the project refused what was asked."""
+    """A hook of the project, or a gate, refused what was asked."""
 
     exit_code = 5
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.body import Body, State
+    from spanreel.replay.playbooks.body import Body, Compensation, State
 
 Guard: TypeAlias = Literal[
     "params", "precondition", "approval", "tool", "binding", "budget", "call", "expect", "postcondition", "repeat",
@@ -39,6 +39,21 @@ class Stopped(Exception):
         self.failure = failure
 
 
+class Misfit(Exception):
+    """A model's answer is not what was asked for. stage: where that was found; issues: what is wrong, each with its place.
+
+    cost: what it cost, USD, where somebody knows.
+    """
+
+    def __init__(self, stage: str, issues: list[str], chars: int = 0) -> None:
+        more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
+        super().__init__(f"the model's answer does not fit: {stage}: {issues[0]}{more}")
+        self.stage = stage
+        self.cost: Any = None
+        self.issues = issues
+        self.chars = chars
+
+
 @dataclass(frozen=True, slots=True)
 class ToolFacts:
     """What is known of a registered tool. pre, post: its author's conditions, objects or callables."""
@@ -63,6 +78,7 @@ class Enter:
 
     state: str
     visit: int
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,7 @@ class Leave:
     next: str | None
     failure: Failure | None = None
     saved: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +146,27 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class RunPython:
-    """Call a function with the variables (`function` is ``module:name``, or a callable). Answer: what it returned."""
+    """Call a function. Answer: what it returned, or `Ran`; or its exception, thrown.
+
+    function: ``module:name``, or a callable. of: `state`: it is called with the variables; `pre`, `post`: a condition of a
+    tool's author, called with `result`: the arguments of the call, its result. written: it is a state that was written
+    in Python, and says itself which one follows.
+    """
 
     state: str
     function: Any
     variables: Mapping[str, Any]
     result: Any = None
+    of: Literal["state", "pre", "post"] = "state"
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a state that was written in Python came to. set: the variables that it set; next: what it returned."""
+
+    set: Mapping[str, Any]
+    next: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +214,20 @@ AnyAsk: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
+class Undoing:
+    """The call that would undo what a state did. variables: as they were then, with `result`."""
+
+    state: str
+    compensation: Compensation
+    variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Walked:
     """What a run of a playbook came to.
 
     output: see `Body.output`. variables: at the end. visited: states in order. mended: of a guided run, the states
-    that were tried in another form, and helped. model_calls, tool_calls: that it made.
+    that were tried in another form, and helped. model_calls, tool_calls: that it made. undo: what would undo it.
     """
 
     output: Any
@@ -195,3 +236,4 @@ class Walked:
     model_calls: int = 0
     tool_calls: int = 0
     mended: Mapping[str, State] = field(default_factory=dict[str, "State"])
+    undo: tuple[Undoing, ...] = ()

@@ -23,7 +23,7 @@ END: Final = "end"
 MAX_STEPS: Final = 200
 ACTIONS: Final = ("tool", "llm", "branch", "approval", "assert", "playbook", "python", "set")
 """What a state can be, exactly one of them. A state with none of them only leads on."""
-PROVENANCE: Final = frozenset({"derived_from", "origin", "notes", "examples"})
+PROVENANCE: Final = frozenset({"derived_from", "origin", "notes", "examples", "provenance"})
 """Keys that are no part of a playbook's identity, wherever they are."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 RESERVED: Final = frozenset({"params", "result", "state", "end", "true", "false", "null"})
@@ -95,6 +95,7 @@ class Repeat(Frozen):
 
     Attributes:
         until: done again until this holds of the result (a condition, see `conditions`); reaching `max` first fails.
+        first: with `until`: the arguments of the first time, before there is a result to go on from; then `args`.
         for_each: done once for each item of this list (a binding); `as` names the item in `args`.
         max: the most times.
         wait_seconds: between two times.
@@ -102,6 +103,7 @@ class Repeat(Frozen):
     """
 
     until: list[Condition] | None = None
+    first: Json | None = None
     for_each: str | None = None
     as_: Name = Field(default="item", alias="as")
     max: int = Field(ge=1, le=10_000)
@@ -112,6 +114,8 @@ class Repeat(Frozen):
     def _one(self) -> Repeat:
         if (self.until is None) == (self.for_each is None):
             raise ValueError("repeat has either `until` or `for_each`")
+        if self.first is not None and self.until is None:
+            raise ValueError("`first` goes with `until`")
         return self
 
 
@@ -320,6 +324,7 @@ class Body(Frozen):
         output: what a run comes to, with bindings; default: the last result.
         origin: how it came to be. derived_from: the runs, by id.
         notes: what the compiler, or a repair, wants people to know.
+        provenance: of an exported one: what was decided about it, and on which evidence.
     """
 
     spanreel: Literal["playbook/v1"] = FORMAT
@@ -342,6 +347,7 @@ class Body(Frozen):
     origin: Origin | None = None
     derived_from: list[str] = Field(default_factory=list[str])
     notes: list[str] = Field(default_factory=list[str])
+    provenance: Json = Field(default_factory=dict)
 
     def document(self) -> Json:
         """As its file says it: what is not said is left out."""

@@ -62,7 +62,11 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A run. input: what it was started with, as JSON (an object by parameter name, or a text). ok: it succeeded; why not else."""
+    """A run.
+
+    input: what it was started with, as JSON (an object by parameter name, or a text). ok: it succeeded; why not else.
+    schemas: JSON Schema of the arguments of each tool that a model was told of, by its name.
+    """
 
     run_id: str
     agent: str | None
@@ -74,3 +78,4 @@ class Observed:
     ok: bool
     why: str = ""
     replay: Replay | None = field(default=None, compare=False, repr=False)
+    schemas: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])

@@ -1,0 +1,311 @@
+"""From explained steps to a body: states in order, with their names, bindings, guards and where they came from.
+
+Quiet. It decides nothing about values; what it keeps is what the steps need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from spanreel.replay.playbooks.body import END, Condition, Llm, Param, Retry, State
+from spanreel.replay.playbooks.compiling import guarding
+from spanreel.replay.playbooks.compiling.expressions import (
+    Agreement,
+    Column,
+    Expr,
+    FromResult,
+    Joined,
+    Listed,
+    Mapped,
+    Spec,
+    path_of,
+    render,
+    specs,
+)
+from spanreel.replay.playbooks.compiling.flow import Flow
+from spanreel.replay.playbooks.compiling.naming import param_name, state_name, variable_name
+from spanreel.replay.playbooks.compiling.places import Only
+from spanreel.replay.playbooks.compiling.report import ArgumentReport, ParamReport, StateReport
+from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of
+
+MOST_EXAMPLES: Final = 5
+READ_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """The parts of a body, what the report says of them, and each run's own parameters."""
+
+    states: dict[str, State]
+    initial: str
+    params: dict[str, Param]
+    values: tuple[dict[str, Any], ...]
+    state_reports: list[StateReport]
+    param_reports: list[ParamReport]
+    review: list[str]
+
+
+def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
+    """The states of the steps that the spine needs.
+
+    Args:
+        flow: with every step of the spine explained.
+        reference: the run whose order is kept.
+        inferred: with the guards that the runs tell.
+    """
+    kept = {one for column in flow.spine for one in column.needs}
+    kept = {one for column in kept for one in column.needs}
+    used = frozenset(spec for column in kept for spec in _of_column(column))
+    changes: dict[Column, tuple[Column, dict[str, tuple[Any, Any]]]] = {}
+    if inferred:
+        for column in flow.spine:
+            found = guarding.touched(flow, column, used) if column.write else None
+            if found is not None:
+                changes[column] = found
+                kept |= found[0].needs
+    order = sorted(kept, key=lambda column: column.calls[reference].at)
+    _name(order)
+    guards = {column: _guards(flow, column, order, changes.get(column)) for column in order}
+    taken = _taken(order, guards)
+    states: dict[str, State] = {}
+    reports: list[StateReport] = []
+    names: list[str] = []
+    for column in order:
+        names.append(state_name(column.tool, names))
+    for place, column in enumerate(order):
+        pre, post, expect = guards[column][0], guards[column][1], None
+        if inferred and column.llm is None:
+            expect = guarding.expected(column, taken.get(column, []))
+        follows = names[place + 1] if place + 1 < len(order) else END
+        states[names[place]] = _state(column, pre, post, expect, follows, column in taken, _attempts(flow))
+        reports.append(_reported(flow, column, names[place], states[names[place]], changes))
+    params, shown = _params(order)
+    values = tuple({spec.name: spec.values[index] for spec in shown} for index in range(len(flow.runs)))
+    told = [
+        ParamReport(
+            name=spec.name,
+            type=params[spec.name].type,
+            source=spec.kind,
+            pattern=params[spec.name].pattern,
+            input=spec.path,
+            examples=params[spec.name].examples,
+        )
+        for spec in shown
+    ]
+    review = [
+        f"{report.name}.{argument.name}: {argument.doubt}"
+        for report in reports
+        for argument in report.arguments
+        if argument.doubt
+    ]
+    return Assembled(states, names[0], params, values, reports, told, review)
+
+
+def _of_column(column: Column) -> Iterator[Spec]:
+    for name, expr in column.args.items():
+        yield from specs(expr)
+        told = column.told.get(name)
+        for agreement in told.agreements if told else ():
+            yield from specs(agreement.one)
+            yield from specs(agreement.other)
+
+
+def _name(order: Sequence[Column]) -> None:
+    taken: set[str] = set()
+    for column in order:
+        column.name = variable_name(column.tool, taken)
+        taken.add(column.name)
+    for column in order:
+        for spec in _of_column(column):
+            spec.name = ""
+    params: set[str] = set()
+    for column in order:
+        for spec in _of_column(column):
+            if not spec.name:
+                spec.name = param_name(spec.hint, params)
+                params.add(spec.name)
+
+
+def _params(order: Sequence[Column]) -> tuple[dict[str, Param], list[Spec]]:
+    found = list(dict.fromkeys(spec for column in order for spec in _of_column(column)))
+    return {spec.name: _param(spec) for spec in found}, found
+
+
+def _param(spec: Spec) -> Param:
+    kind: Any = common_type(spec.values) or "string"
+    examples: list[Any] = []
+    for value in spec.values:
+        if value not in examples:
+            examples.append(value)
+    items: dict[str, Any] | None = None
+    if kind == "array":
+        inner = [item for value in spec.values for item in value]
+        of = common_type(inner) if inner else None
+        items = {"type": of} if of else None
+    form = {format_of(value) for value in spec.values} if kind == "string" else {None}
+    return Param(
+        type="string" if kind == "null" else kind,
+        pattern=pattern_of(spec.values) if kind == "string" else None,
+        format=form.pop() if len(form) == 1 else None,
+        enum=spec.enum,
+        items=items,
+        input=spec.path,
+        examples=examples[:MOST_EXAMPLES],
+    )
+
+
+Guards = tuple[list[Condition], list[Condition], list[Expr]]
+
+
+def _guards(
+    flow: Flow,
+    column: Column,
+    order: Sequence[Column],
+    changed: tuple[Column, dict[str, tuple[Any, Any]]] | None,
+) -> Guards:
+    pre: list[Condition] = []
+    post: list[Condition] = []
+    reads: list[Expr] = []
+    place = order.index(column)
+    before = set(order[:place])
+    for spec in dict.fromkeys(spec for expr in column.args.values() for spec in specs(expr)):
+        if spec.choices is not None and spec.choices.column in before and column.write:
+            array = all(isinstance(value, list) for value in spec.values)
+            subject = f"params.{spec.name}{'[*]' if array else ''}"
+            pre.append({"var": subject, "in": render(spec.choices)})
+            reads.append(spec.choices)
+    for told in column.told.values():
+        for agreement in told.agreements:
+            if _columns(agreement.one) | _columns(agreement.other) <= before:
+                pre += _agree(agreement)
+                reads += [agreement.one, agreement.other]
+    if changed is not None:
+        record, fields = changed
+        for name, (old, new) in fields.items():
+            subject = path_of(FromResult(record, ()))
+            pre.append({"var": f"{subject}{_dotted(name)}", "equals": old})
+            post.append({"json": name if name.isidentifier() else f"[{name!r}]", "equals": new})
+    unique = list({repr(one): one for one in pre}.values())
+    return unique, post, reads
+
+
+def _columns(expr: Expr) -> set[Column]:
+    if isinstance(expr, FromResult):
+        return {expr.column}.union(*(_columns(one) for one in expr.given)) if expr.given else {expr.column}
+    return set()
+
+
+def _dotted(name: str) -> str:
+    return f".{name}" if name.isidentifier() else f"[{name!r}]"
+
+
+def _agree(agreement: Agreement) -> list[Condition]:
+    one, other = agreement.one, agreement.other
+    if path_of(one) is None:
+        one, other = other, one
+    subject = path_of(one)
+    if subject is None:
+        return []
+    found: list[Condition] = [{"var": subject, "equals": render(other)}]
+    if isinstance(one, FromResult) and any(isinstance(step, Only) for step in one.form):
+        found.append({"var": subject, "equals": render(one)})  # a binding wants one value, a path takes any
+    return found
+
+
+def _taken(order: Sequence[Column], guards: dict[Column, Guards]) -> dict[Column, list[FromResult]]:
+    """What bindings take from each result."""
+    found: dict[Column, list[FromResult]] = {}
+    for column in order:
+        for expr in (*column.args.values(), *guards[column][2], *column.said):
+            for one in _results(expr):
+                found.setdefault(one.column, []).append(one)
+        for told in guards[column][0]:
+            for other in order:
+                if str(told.get("var", "")).startswith(f"{other.name}."):
+                    found.setdefault(other, [])
+    return found
+
+
+def _results(expr: Expr | str) -> Iterator[FromResult]:
+    if isinstance(expr, FromResult):
+        yield expr
+        for one in expr.given:
+            yield from _results(one)
+    elif isinstance(expr, Joined):
+        for part in expr.parts:
+            yield from _results(part)
+    elif isinstance(expr, Listed):
+        for item in expr.items:
+            yield from _results(item)
+    elif isinstance(expr, Mapped):
+        for item in expr.fields.values():
+            yield from _results(item)
+
+
+def _state(
+    column: Column, pre: list[Condition], post: list[Condition], expect: Any, follows: str, saved: bool, attempts: int
+) -> State:
+    derived = [call.span for call in column.calls if call.span]
+    if column.llm is not None:
+        return State(llm=Llm(**column.llm), save_as=column.name, pre=pre, next=follows, derived_from=derived)
+    known = [call.safety for call in column.calls if call.safety]
+    safety: Any = "irreversible" if "irreversible" in known else "write" if column.write or not known else known[0]
+    return State(
+        tool=column.tool,
+        args={name: render(expr) for name, expr in column.args.items()},
+        save_as=column.name if saved else None,
+        pre=pre,
+        post=post,
+        expect=expect,
+        safety=safety,
+        retry=Retry(max_attempts=attempts if safety == "read" else 1),
+        next=follows,
+        derived_from=derived,
+    )
+
+
+def _attempts(flow: Flow) -> int:
+    """How often a read is tried: more than once where the runs show that it helps."""
+    again = any(out.again for run in flow.runs for out in run.left_out)
+    return READ_ATTEMPTS if again else 1
+
+
+def _reported(flow: Flow, column: Column, name: str, state: State, changes: Any) -> StateReport:
+    total = len(flow.runs)
+    role: Any = "write" if column.write else "step" if column in flow.spine else "source"
+    if column.llm is not None:
+        role = "model"
+    elif role == "source" and not any(
+        column in _columns_of(other) for other in flow.spine
+    ) and any(column is record for record, _ in changes.values()):
+        role = "guard"
+    arguments = [
+        ArgumentReport(
+            name=argument,
+            binding=render(told.expr),
+            how=told.how,
+            why=told.why,
+            support=told.support,
+            runs=total,
+            doubt=told.doubt or None,
+        )
+        for argument, told in column.told.items()
+    ]
+    guards = [f"before: {_short(one)}" for one in state.pre] + [f"after: {_short(one)}" for one in state.post]
+    return StateReport(
+        name=name, tool=state.tool, safety=state.safety, role=role, support=total, arguments=arguments, guards=guards
+    )
+
+
+def _columns_of(column: Column) -> frozenset[Column]:
+    return column.needs
+
+
+def _short(condition: Condition) -> str:
+    subject = condition.get("var") or condition.get("json")
+    rest = ", ".join(f"{name} {value}" for name, value in condition.items() if name not in ("var", "json"))
+    return f"{subject} {rest}"
+
+

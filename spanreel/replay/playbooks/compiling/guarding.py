@@ -1,0 +1,97 @@
+"""Guards that the runs themselves tell: what a write changed, and what results look like when they are none of an error.
+
+Quiet. A guard holds in every source run, and says no more than they show: of a record that was read before a write and
+came back from it, the fields that it changed, the same way in every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from spanreel.replay.playbooks.body import Expect
+from spanreel.replay.playbooks.compiling.expressions import Column, FromResult, Spec, specs
+from spanreel.replay.playbooks.compiling.flow import Flow
+from spanreel.replay.playbooks.compiling.observed import Call
+from spanreel.replay.playbooks.compiling.places import Key
+from spanreel.replay.playbooks.compiling.values import key, same, scalar, weak
+
+NO_ERROR: Final = r"^(?!\s*(?i:error|exception|traceback|failed)\b)"
+ALIKE: Final = 0.5
+"""How many of a record's keys have to come back for it to be the same record."""
+
+
+def touched(flow: Flow, write: Column, known: frozenset[Spec]) -> tuple[Column, dict[str, tuple[Any, Any]]] | None:
+    """The record that a write changed, as it was read before it: the step, and each field's value before and after.
+
+    Args:
+        flow: the explanations.
+        write: the step that changes something.
+        known: parameters that there are anyway: a guard asks for no others.
+    """
+    at = [call.at for call in write.calls]
+    best: tuple[Column, dict[str, tuple[Any, Any]]] | None = None
+    for calls in flow.sources.earlier(at):
+        changed = _changed(calls, write.calls)
+        if not changed:
+            continue
+        column = flow.column(calls)
+        if column is None or any(spec not in known for one in column.needs for expr in one.args.values() for spec in specs(expr)):
+            continue
+        if best is None or calls[0].at > best[0].calls[0].at:
+            best = column, changed
+    return best
+
+
+def _changed(before: Sequence[Call], after: Sequence[Call]) -> dict[str, tuple[Any, Any]]:
+    """Fields that the write changed in every run from one value to another."""
+    rows = [(one.result, other.result) for one, other in zip(before, after, strict=True)]
+    if not all(_same_record(one, other) for one, other in rows):
+        return {}
+    names = [name for name in rows[0][0] if all(name in one and name in other for one, other in rows)]
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in names:
+        old, new = [one[name] for one, _ in rows], [other[name] for _, other in rows]
+        if not all(isinstance(value, (str, bool)) and weak(value) for value in (*old, *new)):
+            continue
+        if same(old) and same(new) and key(old[0]) != key(new[0]):
+            found[name] = old[0], new[0]
+    return found
+
+
+def _same_record(one: Any, other: Any) -> bool:
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping) or len(one) < 2:
+        return False
+    shared = [name for name in one if name in other]
+    named = any(scalar(one[name]) and not weak(one[name]) and key(one[name]) == key(other[name]) for name in shared)
+    return named and len(shared) >= ALIKE * len(one)
+
+
+def expected(column: Column, used: Sequence[FromResult]) -> Expect | None:
+    """What its results looked like: enough to tell them from an error.
+
+    Args:
+        column: the step.
+        used: what bindings take from its result.
+    """
+    results = [call.result for call in column.calls]
+    if all(isinstance(result, Mapping) for result in results):
+        shape: dict[str, Any] = {"type": "object"}
+        required = sorted({form[0].name for form in _forms(used) if form and isinstance(form[0], Key)})
+        if required:
+            shape["required"] = required
+        if not any("error" in result for result in results):
+            shape["not"] = {"required": ["error"]}
+        return Expect(shape=shape)
+    if all(isinstance(result, (list, tuple)) for result in results):
+        return Expect(shape={"type": "array"})
+    if all(isinstance(result, str) and result.strip() for result in results):
+        whole = any(not form for form in _forms(used))
+        one_word = whole and not any(any(letter.isspace() for letter in result) for result in results)
+        return Expect(regex=f"{NO_ERROR}\\S+$" if one_word else NO_ERROR)
+    return None
+
+
+def _forms(used: Sequence[FromResult]) -> Iterator[tuple[Any, ...]]:
+    for expr in used:
+        yield expr.form
