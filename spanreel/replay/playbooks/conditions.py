@@ -15,10 +15,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from spanreel.replay.playbooks.binding import Unbound, Variables, bind, found, query
 from spanreel.replay.playbooks.patterns import NoPattern, occurs
+from spanreel.wire.content import canonical_json
 
 MISSING: Final = object()
 SUBJECTS: Final = ("json", "var")
@@ -146,6 +148,16 @@ def validator(schema: Any) -> Any:
     return kind(schema, registry=Registry(), format_checker=kind.FORMAT_CHECKER)
 
 
+@lru_cache(maxsize=512)
+def _checked(schema: str) -> Any:
+    """The validator of a schema, by its text: a guard is asked many times."""
+    import jsonschema
+
+    found = json.loads(schema)
+    jsonschema.Draft202012Validator.check_schema(found)
+    return validator(found)
+
+
 def schema_problem(value: Any, schema: Any) -> str | None:
     """What a JSON Schema finds wrong with a value; None: nothing.
 
@@ -156,8 +168,7 @@ def schema_problem(value: Any, schema: Any) -> str | None:
     import referencing.exceptions
 
     try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-        error = next(validator(schema).iter_errors(value), None)
+        error = next(_checked(canonical_json(schema)).iter_errors(value), None)
     except jsonschema.SchemaError as error:
         raise Unbound(f"that is no JSON Schema: {error.message}") from None
     except (referencing.exceptions.Unresolvable, NoPattern) as error:

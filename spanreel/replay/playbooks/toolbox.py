@@ -22,6 +22,7 @@ from spanreel.instrument.tools import registered
 from spanreel.replay import entry
 from spanreel.replay.hooks import live_tool
 from spanreel.replay.playbooks.asks import Call, ToolFacts
+from spanreel.replay.playbooks.executors import EXECUTOR, PLACE, again
 
 Tools: TypeAlias = "Mapping[str, Callable[..., Any]]"
 MODULE: Final = "module"
@@ -81,16 +82,20 @@ class Toolbox:
         stricter = replace(known, safety=asked.safety)
         return Dispatch(stricter, dict(asked.args), framework="playbook"), known.function
 
-    def places(self, names: Sequence[str]) -> list[dict[str, str]] | None:
+    def places(self, names: Sequence[str]) -> list[dict[str, Any]] | None:
         """Where tools are found again in another process; None: one of them cannot be.
 
         Registered ones by the module that registers them, given ones as functions of a module. names: also
         ``module:name`` of functions that a body names, where they were given.
         """
-        found: list[dict[str, str]] = []
+        found: list[dict[str, Any]] = []
         for name in names:
             known = self.find(name)
             if known is None or known.function is None:
+                continue
+            made = getattr(known.function, PLACE, None)
+            if made is not None:  # of an executor, which registers it from this
+                found += [] if made in found else [made]
                 continue
             place = place_of(known.function)
             given = name in (self.given or {})
@@ -134,7 +139,10 @@ def gathered(places: Sequence[Any], given: Tools | None = None) -> Toolbox:
     """
     found: dict[str, Callable[..., Any]] = {}
     for place in places:
-        said: Mapping[str, str] = {MODULE: place} if isinstance(place, str) else place
+        said: Mapping[str, Any] = {MODULE: place} if isinstance(place, str) else place
+        if EXECUTOR in said:
+            again(said)
+            continue
         module = imported(said[MODULE], said.get(FILE))
         if NAME in said:
             found[said[NAME]] = attribute(module, said[FUNCTION])

@@ -28,6 +28,11 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry(Key):
+    """A key that is data: one of several entries that an object has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     """A place in a list, from the start or, below 0, from the end."""
 
@@ -136,7 +141,7 @@ def _ways(node: Any, step: Any, inside: Any, last: Any, many: bool) -> Iterator[
     for name in fields:
         yield Where(name), inside[name], count, max(1, len(fields))
     if isinstance(node, Mapping):
-        yield Key(str(step)), None, count, 1
+        yield Entry(str(step)), None, max(2, count), 1
         return
     yield Index(step), None, count, 1
     if step == count - 1 and step:
