@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 import time
 from pathlib import Path
@@ -28,8 +29,10 @@ from spanreel.replay.playbooks.lifecycle import (
     transition,
 )
 from spanreel.replay.playbooks.promoting import promote
+from spanreel.replay.playbooks.promotion import PROFILES, Gates
 from spanreel.replay.playbooks.shelf import matched_as
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 PASSED = [{"gate": "min_runs", "passed": True}]
 
 
@@ -108,7 +111,7 @@ def test_a_body_that_fails_needs_repair_until_somebody_decides(store: Path) -> N
     put(store, *(execution(n, body(), ok=ok, at=now - (n - 10) * SECOND + n * 1000) for n, ok in more))
     entry = library.get("exchange")
     assert (entry.status, entry.dispatchable) == ("needs_repair", False)
-    assert entry.why == "2 executions in a row failed, the last one: expect at first: the status is cancelled"
+    assert entry.why == "expect at first: the status is cancelled (2 executions in a row failed)"
     library.add(body(tool="other"), origin="repair:rule", parent=entry.hash)
     assert library.get("exchange").hash == library.get("exchange@active").hash == entry.hash
     with pytest.raises(Refused, match="max_failed asks for at most 1; found 2, 1 too many"):
@@ -239,3 +242,21 @@ Lifecycle.TestCase.settings = settings(
     max_examples=12, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestLifecycle = Lifecycle.TestCase
+
+
+def test_the_page_is_drawn_from_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python docs/draw_lifecycle.py` changes nothing on the page: its picture and its tables are up to date."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    page = (DOCS / "playbooks-lifecycle.md").read_text("utf-8")
+    assert importlib.import_module("draw_lifecycle").page(page) == page
+
+
+def test_the_page_tells_the_gates_of_each_profile() -> None:
+    """Each row of the table of gates says what the profiles ask."""
+    page = (DOCS / "playbooks-lifecycle.md").read_text("utf-8")
+    for gate in Gates.model_fields:
+        asked = [getattr(PROFILES[name], gate) for name in ("strict", "staged", "aggressive")]
+        told = ["–" if one is None or one is False else "yes" if one is True else str(one) for one in asked]
+        assert f"| {' | '.join(told)} |" in next(
+            line for line in page.splitlines() if f"`{gate}`" in line and line[0] == "|"
+        )

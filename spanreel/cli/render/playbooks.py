@@ -47,12 +47,12 @@ def table(found: Sequence[Entry], width: int) -> Table:
     columns = [
         Column("playbook", [text(one.ref, NAME) for one in rows]),
         Column("status", [status(one.status) for one in rows]),
-        Column("hash", [text(one.short, DIM) for one in rows], rank=3),
-        Column("origin", [text(one.origin) for one in rows], rank=2),
-        Column("states", [text(count_text(len(one.body.states))) for one in rows], right=True, rank=1),
+        Column("hash", [text(one.short, DIM) for one in rows], rank=2),
+        Column("origin", [text(one.origin) for one in rows], rank=3),
+        Column("states", [text(count_text(len(one.body.states))) for one in rows], right=True, rank=4),
         Column("ok", [text(_of(one.evidence)) for one in rows], right=True),
-        Column("shadows", [text(count_text(len(one.evidence.shadows))) for one in rows], right=True, rank=4),
-        Column("why, goal", [text(_note(one), DIM) for one in rows], least=12, rank=5),
+        Column("shadows", [text(count_text(len(one.evidence.shadows))) for one in rows], right=True, rank=5),
+        Column("why, goal", [text(_note(one), DIM) for one in rows], least=24, rank=1),
     ]
     return drawn(columns, width)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final, Literal, TypeAlias
 
-from spanreel.replay.playbooks.binding import FILTERS, Binding, Unbound, bindings, query
+from spanreel.replay.playbooks.binding import FILTERS, Binding, Unbound, bindings
 from spanreel.replay.playbooks.conditions import (
     COMBINED,
     OF_PROGRAMS,
@@ -22,6 +22,7 @@ from spanreel.replay.playbooks.conditions import (
     path_problem,
     schema_problem,
 )
+from spanreel.replay.playbooks.patterns import NoPattern, compiled
 
 Path: TypeAlias = tuple[str | int, ...]
 _HYPHEN = re.compile(r"([A-Za-z_]\w*)\.(\w+-[\w-]+)")
@@ -173,8 +174,8 @@ def _on_values(value: Mapping[str, Any], path: Path, scope: Scope, result: bool)
         return
     where = (*path, subjects[0])
     at_result = result and subjects[0] == "json"
-    if wrong := path_problem(value[subjects[0]]):
-        yield Problem(where, wrong.replace("{{ result.", "{{ "), "a path is such as order.items[0].id")
+    if wrong := path_problem(value[subjects[0]], result=at_result):
+        yield Problem(where, wrong, "a path is such as order.items[0].id")
     elif not at_result:
         yield from _path(str(value[subjects[0]]), where, scope)
     if len(value) == 1:
@@ -217,19 +218,14 @@ def _predicate(word: str, wanted: Any, path: Path, scope: Scope) -> Iterator[Pro
 
 def pattern(value: Any, path: Path) -> Iterator[Problem]:
     """What is wrong with a regular expression."""
-    import regex
-
     if not isinstance(value, str):
         yield Problem(path, "a pattern is a text", "quote it")
         return
     try:
-        regex.compile(value)
-    except (regex.error, RecursionError, OverflowError) as error:
-        yield Problem(
-            path,
-            f"that is no regular expression: {error}",
-            "mind brackets, and \\ before what is meant as it stands",
-        )
+        compiled(value)
+    except NoPattern as error:
+        remedy = "mind brackets, and \\ before what is meant as it stands"
+        yield Problem(path, f"that is no regular expression: {error}", remedy)
 
 
 def schema(value: Any, path: Path) -> Iterator[Problem]:
@@ -240,9 +236,7 @@ def schema(value: Any, path: Path) -> Iterator[Problem]:
         yield Problem(path, str(error), "see json-schema.org, draft 2020-12")
 
 
-def result_path(said: str, path: Path) -> Iterator[Problem]:
+def result_path(said: Any, path: Path) -> Iterator[Problem]:
     """What is wrong with a JSON path into a result."""
-    try:
-        query(f"result{'' if said.startswith('[') else '.'}{said}")
-    except Unbound as error:
-        yield Problem(path, str(error).replace("{{ result.", "{{ "), "a path is such as items[0].price")
+    if wrong := path_problem(said, result=True):
+        yield Problem(path, wrong, "a path is such as items[0].price")

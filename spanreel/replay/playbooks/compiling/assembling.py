@@ -5,8 +5,8 @@ Quiet. It decides nothing about values; what it keeps is what the steps need.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from spanreel.replay.playbooks.body import END, Condition, Llm, Param, Retry, State
@@ -28,7 +28,8 @@ from spanreel.replay.playbooks.compiling.flow import Flow
 from spanreel.replay.playbooks.compiling.naming import param_name, state_name, variable_name
 from spanreel.replay.playbooks.compiling.places import Only
 from spanreel.replay.playbooks.compiling.report import ArgumentReport, ParamReport, StateReport
-from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of
+from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of, scalar, weak
+from spanreel.replay.playbooks.conditions import equal
 
 MOST_EXAMPLES: Final = 5
 READ_ATTEMPTS: Final = 3
@@ -57,6 +58,8 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
     """
     kept = {one for column in flow.spine for one in column.needs}
     kept = {one for column in kept for one in column.needs}
+    _elements(kept)
+    _spared(kept)
     used = frozenset(spec for column in kept for spec in _of_column(column))
     changes: dict[Column, tuple[Column, dict[str, tuple[Any, Any]]]] = {}
     if inferred:
@@ -79,7 +82,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         if inferred and column.llm is None:
             expect = guarding.expected(column, taken.get(column, []))
         follows = names[place + 1] if place + 1 < len(order) else END
-        states[names[place]] = _state(column, pre, post, expect, follows, column in taken, _attempts(flow))
+        states[names[place]] = _state(column, pre, post, expect, follows, column in taken)
         reports.append(_reported(flow, column, names[place], states[names[place]], changes))
     params, shown = _params(order)
     values = tuple({spec.name: spec.values[index] for spec in shown} for index in range(len(flow.runs)))
@@ -101,6 +104,50 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         if argument.doubt
     ]
     return Assembled(states, names[0], params, values, reports, told, review)
+
+
+def _arguments(kept: Iterable[Column]) -> list[Spec]:
+    """The parameters that arguments need; those of guards are not among them."""
+    return list(
+        dict.fromkeys(spec for column in kept for expr in column.args.values() for spec in specs(expr))
+    )
+
+
+def _elements(kept: Iterable[Column]) -> None:
+    """A parameter that is the same element of a list in every run, where that is a parameter, is that element."""
+    every = _arguments(kept)
+    for spec in every:
+        if spec.kind == "input" or any(not scalar(value) or weak(value) for value in spec.values):
+            continue
+        for whole in every:
+            if not all(isinstance(value, list) and value for value in whole.values):
+                continue
+            shortest = min(len(value) for value in whole.values)
+            places = [
+                place
+                for place in range(shortest)
+                if all(equal(row[place], one) for row, one in zip(whole.values, spec.values, strict=True))
+            ]
+            if places:
+                spec.of = whole, places[0]
+                break
+
+
+def _spared(kept: Iterable[Column]) -> None:
+    """Guards that would need a parameter that nothing else does are not worth asking anybody for it."""
+    known = set(_arguments(kept))
+    for column in kept:
+        for name, told in column.told.items():
+            stay = tuple(
+                one
+                for one in told.agreements
+                if all(
+                    spec in known or spec.kind == "input"
+                    for expr in (one.one, one.other)
+                    for spec in specs(expr)
+                )
+            )
+            column.told[name] = replace(told, agreements=stay)
 
 
 def _of_column(column: Column) -> Iterator[Spec]:
@@ -245,13 +292,15 @@ def _results(expr: Expr | str) -> Iterator[FromResult]:
 
 
 def _state(
-    column: Column, pre: list[Condition], post: list[Condition], expect: Any, follows: str, saved: bool, attempts: int
+    column: Column, pre: list[Condition], post: list[Condition], expect: Any, follows: str, saved: bool
 ) -> State:
     derived = [call.span for call in column.calls if call.span]
     if column.llm is not None:
         return State(llm=Llm(**column.llm), save_as=column.name, pre=pre, next=follows, derived_from=derived)
     known = [call.safety for call in column.calls if call.safety]
-    safety: Any = "irreversible" if "irreversible" in known else "write" if column.write or not known else known[0]
+    safety: Any = (
+        "irreversible" if "irreversible" in known else "write" if column.write or not known else known[0]
+    )
     return State(
         tool=column.tool,
         args={name: render(expr) for name, expr in column.args.items()},
@@ -260,16 +309,10 @@ def _state(
         post=post,
         expect=expect,
         safety=safety,
-        retry=Retry(max_attempts=attempts if safety == "read" else 1),
+        retry=Retry(max_attempts=READ_ATTEMPTS if safety == "read" else 1),
         next=follows,
         derived_from=derived,
     )
-
-
-def _attempts(flow: Flow) -> int:
-    """How often a read is tried: more than once where the runs show that it helps."""
-    again = any(out.again for run in flow.runs for out in run.left_out)
-    return READ_ATTEMPTS if again else 1
 
 
 def _reported(flow: Flow, column: Column, name: str, state: State, changes: Any) -> StateReport:
@@ -277,9 +320,11 @@ def _reported(flow: Flow, column: Column, name: str, state: State, changes: Any)
     role: Any = "write" if column.write else "step" if column in flow.spine else "source"
     if column.llm is not None:
         role = "model"
-    elif role == "source" and not any(
-        column in _columns_of(other) for other in flow.spine
-    ) and any(column is record for record, _ in changes.values()):
+    elif (
+        role == "source"
+        and not any(column in _columns_of(other) for other in flow.spine)
+        and any(column is record for record, _ in changes.values())
+    ):
         role = "guard"
     arguments = [
         ArgumentReport(
@@ -295,7 +340,13 @@ def _reported(flow: Flow, column: Column, name: str, state: State, changes: Any)
     ]
     guards = [f"before: {_short(one)}" for one in state.pre] + [f"after: {_short(one)}" for one in state.post]
     return StateReport(
-        name=name, tool=state.tool, safety=state.safety, role=role, support=total, arguments=arguments, guards=guards
+        name=name,
+        tool=state.tool,
+        safety=state.safety,
+        role=role,
+        support=total,
+        arguments=arguments,
+        guards=guards,
     )
 
 
@@ -307,5 +358,3 @@ def _short(condition: Condition) -> str:
     subject = condition.get("var") or condition.get("json")
     rest = ", ".join(f"{name} {value}" for name, value in condition.items() if name not in ("var", "json"))
     return f"{subject} {rest}"
-
-

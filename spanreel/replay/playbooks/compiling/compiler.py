@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spanreel.exceptions import NotCompilable
 from spanreel.replay.playbooks.body import Body, Condition, Matchers
 from spanreel.replay.playbooks.compiling.assembling import Assembled, assemble
 from spanreel.replay.playbooks.compiling.cleaning import Cleaned, cleaned
@@ -34,10 +35,11 @@ LONGEST_GOAL = 200
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A playbook, and how it came to be."""
+    """A playbook, and how it came to be. values: the parameters that each of its runs had, in their order."""
 
     body: Body
     report: CompileReport
+    values: tuple[Mapping[str, Any], ...] = ()
 
 
 def compile_runs(
@@ -84,20 +86,34 @@ def compile_runs(
         raise error
     runs = [cleaned(run, index) for index, run in enumerate(useful)]
     found = spine(runs)
-    flow = Flow(runs, found.columns, writes=found.writes)
+    flow = _explained(Flow(runs, found.columns, writes=found.writes))
+    try:
+        made = _checked(_explained(flow.again()), found, runs, name, goal, matchers, success, risk)
+    except NotCompilable:
+        flow = _explained(Flow(runs, found.columns, writes=found.writes))
+        made = _checked(flow, found, runs, name, goal, matchers, success, risk)
+    return made if not not_used else _with_refused(made, not_used)
+
+
+def _explained(flow: Flow) -> Flow:
+    """Every argument of the spine explained.
+
+    Raises:
+        NotCompilable: nothing explains one.
+    """
     for column in flow.spine:
         unexplained = flow.argued(column)
         if unexplained:
             argument, why = next(iter(unexplained.items()))
-            raise refused("unexplained", f"{column.tool}: where `{argument}` comes from is not to be told: {why}")
-        flow.kept |= column.needs
-    made = _checked(flow, found, runs, name, goal, matchers, success, risk)
-    return made if not not_used else _with_refused(made, not_used)
+            told = f"{column.tool}: where `{argument}` comes from is not to be told: {why}"
+            raise refused("unexplained", told)
+        flow.keep(column)
+    return flow
 
 
 def _with_refused(made: Compiled, not_used: Mapping[str, str]) -> Compiled:
     listed = [RefusedRun(run_id=run_id, why=why) for run_id, why in not_used.items()]
-    return Compiled(made.body, made.report.model_copy(update={"refused": listed}))
+    return Compiled(made.body, made.report.model_copy(update={"refused": listed}), made.values)
 
 
 def _checked(
@@ -118,8 +134,12 @@ def _checked(
         checks = [_check(body, parts, run, flow) for run in runs]
         failed = [check for check in checks if not check.exact]
         if not failed:
-            notes = [] if inferred else ["guards that the runs seemed to tell do not hold in all of them, and were dropped"]
-            return Compiled(body, _report(body, parts, runs, found, checks, notes))
+            notes = (
+                []
+                if inferred
+                else ["guards that the runs seemed to tell do not hold in all of them, and were dropped"]
+            )
+            return Compiled(body, _report(body, parts, runs, found, checks, notes), parts.values)
     first = failed[0]
     raise refused("check_failed", f"walked over run {first.run_id[:12]} it does something else: {first.why}")
 
@@ -150,7 +170,9 @@ def _body(
 ) -> Body:
     agents = {run.run.agent for run in runs}
     agent = agents.pop() if len(agents) == 1 else None
-    given = matchers.model_dump(exclude_defaults=True) if isinstance(matchers, Matchers) else dict(matchers or {})
+    given = (
+        matchers.model_dump(exclude_defaults=True) if isinstance(matchers, Matchers) else dict(matchers or {})
+    )
     if agent and "agent" not in given:
         given["agent"] = agent
     more: dict[str, Any] = {} if risk is None else {"risk": risk}
@@ -203,7 +225,9 @@ def _report(
     review = list(parts.review)
     nobody = sorted({call.tool for run in runs for call in run.calls if call.safety is None})
     if nobody:
-        review.append(f"nobody said whether {', '.join(nobody)} only read: taken as writes; declare with --read TOOL")
+        review.append(
+            f"nobody said whether {', '.join(nobody)} only read: taken as writes; declare with --read TOOL"
+        )
     if len(runs) == 1:
         review.append("it rests on one run: what is a constant here may be data")
     return CompileReport(

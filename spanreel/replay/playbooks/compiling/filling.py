@@ -56,7 +56,9 @@ def params_of(body: Body, run: Observed | Replay) -> Filled:
     return filled
 
 
-def _fill(name: str, param: Param, run: Observed, clean: Cleaned, own: Sequence[tuple[Any, int]], filled: Filled) -> None:
+def _fill(
+    name: str, param: Param, run: Observed, clean: Cleaned, own: Sequence[tuple[Any, int]], filled: Filled
+) -> None:
     def put(value: Any, how: How) -> None:
         filled.params[name] = value
         filled.how[name] = how

@@ -30,10 +30,12 @@ from spanreel.replay.playbooks.compiling.expressions import (
     Mapped,
     Spec,
     Told,
+    specs,
 )
 from spanreel.replay.playbooks.compiling.observed import Call
 from spanreel.replay.playbooks.compiling.places import (
     All,
+    Entry,
     Found,
     Index,
     Key,
@@ -89,7 +91,11 @@ class Candidate:
 
     def cost(self, kept: frozenset[Column]) -> tuple[int, int, int]:
         """Reads that it adds, then how involved its path is."""
-        return (len([one for one in self.needs if one not in kept]), len(self.expr.given), len(self.expr.form))
+        return (
+            len([one for one in self.needs if one not in kept]),
+            len(self.expr.given),
+            len(self.expr.form),
+        )
 
 
 class Flow:
@@ -100,13 +106,29 @@ class Flow:
         self.sources = Sources(runs)
         self.kept: frozenset[Column] = frozenset()
         self.specs: dict[tuple[str, ...], Spec] = {}
+        self.settled: set[Spec] = set()
+        self.foreseen: frozenset[Spec] = frozenset()
         self._columns: dict[tuple[int, ...], Column | None] = {}
         self.spine = [Column(calls, writes) for calls in spine]
         for column in self.spine:
             column.needs = frozenset({column})
             self._columns[tuple(call.at for call in column.calls)] = column
         self._busy: set[str] = set()
+        self._circles = 0
         self._depth = 0
+        self._nested = 0
+        self._known: dict[tuple[Any, ...], Told | None] = {}
+
+    def again(self) -> Flow:
+        """The same from the start, knowing which parameters there will be: a read may be made with them."""
+        flow = Flow(
+            self.runs, [column.calls for column in self.spine], writes=any(one.write for one in self.spine)
+        )
+        flow.specs = self.specs
+        for spec in self.specs.values():
+            spec.choices = None  # of steps as they were
+        flow.foreseen = frozenset(self.settled)
+        return flow
 
     # steps
 
@@ -128,6 +150,8 @@ class Flow:
             if told is None:
                 unexplained[name] = "nothing that was there before explains it"
                 continue
+            if column in self.spine:
+                self.settled |= set(specs(told.expr))
             column.args[name] = told.expr
             column.told[name] = told
             needs |= told.needs
@@ -144,10 +168,12 @@ class Flow:
             return None
         column = Column(calls, False)
         self._depth += 1
+        nested, self._nested = self._nested, 0
         try:
             explained = not self.argued(column)
         finally:
             self._depth -= 1
+            self._nested = nested
         if not explained:
             if self._busy:
                 del self._columns[name]  # another way round may do
@@ -165,12 +191,25 @@ class Flow:
         """Where the values come from; None: nothing says so."""
         name = f"{slot.at}{[key(value) for value in slot.values]}"
         if name in self._busy:
+            self._circles += 1
             return None
-        self._busy.add(name)
-        try:
-            return self._explained(slot)
-        finally:
-            self._busy.discard(name)
+        # Everything that is asked for on the way was there earlier, so the answer does not depend on who asks.
+        known = (name, slot.name, slot.tool, self._nested > 0, self.kept, len(self.settled))
+        if known not in self._known:
+            circles = self._circles
+            self._busy.add(name)
+            try:
+                told = self._explained(slot)
+            finally:
+                self._busy.discard(name)
+            if circles != self._circles and self._busy:  # an answer that went in a circle holds only there
+                return told
+            self._known[known] = told
+        return self._known[known]
+
+    def keep(self, column: Column) -> None:
+        """A step is part of the procedure: what it needs costs nothing from here on."""
+        self.kept |= column.needs
 
     def _explained(self, slot: Slot) -> Told | None:
         types = {json_type(value) for value in slot.values}
@@ -181,7 +220,8 @@ class Flow:
         if all(weak(value) for value in slot.values):
             return self._of_weak(slot)
         return (
-            self._of_input(slot)
+            (self._of_list(slot) if self._nested else None)
+            or self._of_input(slot)
             or self._of_words(slot, first=True)
             or self._of_results(slot)
             or self._joined(slot)
@@ -189,6 +229,19 @@ class Flow:
             or self._of_schema(slot)
             or self._left(slot)
         )
+
+    def _of_list(self, slot: Slot) -> Told | None:
+        """An element of a list that is a parameter already."""
+        wanted = [key(value) for value in slot.values]
+        for spec in self.specs.values():
+            if not all(isinstance(value, list) and value for value in spec.values):
+                continue
+            for place in range(min(len(value) for value in spec.values)):
+                if all(key(value[place]) == one for value, one in zip(spec.values, wanted, strict=True)):
+                    return self._told(
+                        Given(spec, place), "said", f"it is element {place} of a parameter", slot
+                    )
+        return None
 
     def _of_input(self, slot: Slot) -> Told | None:
         paths = self.sources.input_paths(slot.values)
@@ -198,8 +251,12 @@ class Flow:
         spec = self._spec("input", slot, path=(named or paths)[0])
         doubt = "" if len(self.apart(slot.values)) > 1 else "one observation"
         others = [] if named else paths[1:2]
-        agreements = tuple(Agreement(Given(spec), Given(self._spec("input", slot, path=one))) for one in others)
-        return self._told(Given(spec), "input", f"the input has it at {spec.path}", slot, agreements=agreements, doubt=doubt)
+        agreements = tuple(
+            Agreement(Given(spec), Given(self._spec("input", slot, path=one))) for one in others
+        )
+        return self._told(
+            Given(spec), "input", f"the input has it at {spec.path}", slot, agreements=agreements, doubt=doubt
+        )
 
     def _of_words(self, slot: Slot, *, first: bool) -> Told | None:
         """A parameter, where every run was told the value in words: before any result had it, or at all."""
@@ -231,10 +288,11 @@ class Flow:
         needs = set(best.needs)
         agreements = list(best.doubts)
         for other in sure:
-            if other is best or (other.expr.column is best.expr.column and not best.exclusive and not other.exclusive):
+            if other is best or (
+                other.expr.column is best.expr.column and not best.exclusive and not other.exclusive
+            ):
                 continue
-            if other.needs <= self.kept | needs or other.exclusive:
-                needs |= other.needs
+            if other.needs <= self.kept | needs:  # a guard looks up nothing of its own
                 agreements.append(Agreement(best.expr, other.expr))
         observed = len(self.apart(slot.values))
         doubt = "" if observed > 1 else "one observation"
@@ -245,7 +303,11 @@ class Flow:
         best = min(offered, key=lambda one: (*one.cost(self.kept)[:1], one.chance, *one.cost(self.kept)))
         spec = self._spec("choice", slot, choices=best.expr)
         return self._told(
-            Given(spec), "choice", f"it is one of those that {best.expr.column.tool} tells of", slot, best.needs
+            Given(spec),
+            "choice",
+            f"it is one of those that {best.expr.column.tool} tells of",
+            slot,
+            best.needs,
         )
 
     def _joined(self, slot: Slot) -> Told | None:
@@ -277,10 +339,14 @@ class Flow:
         if formed and not (alike and len(self.apart(self._whole())) > 1):
             spec = self._spec("typed", slot)
             doubt = "nobody knows where it comes from"
-            return self._told(Given(spec), "typed", "it has a form of its own, and no source", slot, doubt=doubt)
+            return self._told(
+                Given(spec), "typed", "it has a form of its own, and no source", slot, doubt=doubt
+            )
         if alike:
             doubt = "" if len(self.apart(self._whole())) > 1 else "one observation"
-            return self._told(Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt)
+            return self._told(
+                Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt
+            )
         return None
 
     # values of which two may be equal by chance
@@ -289,7 +355,12 @@ class Flow:
         paths = self.sources.input_paths(slot.values)
         named = [path for path in paths if _last(path) == slot.name]
         if named:
-            return self._told(Given(self._spec("input", slot, path=named[0])), "input", f"the input has it at {named[0]}", slot)
+            return self._told(
+                Given(self._spec("input", slot, path=named[0])),
+                "input",
+                f"the input has it at {named[0]}",
+                slot,
+            )
         if (told := self._of_words(slot, first=True)) and not paths:
             return told
         results = self._candidates(slot)
@@ -298,7 +369,10 @@ class Flow:
             if not paths and (told := self._of_schema(slot)):
                 return told
             return self._weak_constant(slot, given, results)
-        rivals: list[Expr] = [*given, *(one.expr for one in sorted(results, key=lambda one: (not one.solid, *one.cost(self.kept))))]
+        rivals: list[Expr] = [
+            *given,
+            *(one.expr for one in sorted(results, key=lambda one: (not one.solid, *one.cost(self.kept)))),
+        ]
         if rivals:
             needs = frozenset(column for one in results for column in one.needs)
             best, *others = rivals
@@ -307,7 +381,12 @@ class Flow:
             how = "input" if isinstance(best, Given) else "result"
             doubt = f"{len(others)} other explanations fit" if others else ""
             return self._told(best, how, "it is equal in every run", slot, needs, agreements, doubt)
-        if told := self._of_results(slot) or self._joined(slot) or self._of_words(slot, first=False) or self._of_schema(slot):
+        if (
+            told := self._of_results(slot)
+            or self._joined(slot)
+            or self._of_words(slot, first=False)
+            or self._of_schema(slot)
+        ):
             return told
         return self._left(slot)
 
@@ -319,7 +398,9 @@ class Flow:
         doubts = [doubt for one in fitting for doubt in one.doubts]
         agreements = (*doubts, *(Agreement(other, constant) for other in rivals))
         observed = len(self.apart(self._whole()))
-        doubt = "one observation" if observed < 2 else f"{len(rivals)} other explanations fit" if rivals else ""
+        doubt = (
+            "one observation" if observed < 2 else f"{len(rivals)} other explanations fit" if rivals else ""
+        )
         return self._told(constant, "constant", "it is the same in every run", slot, needs, agreements, doubt)
 
     # lists and objects
@@ -330,11 +411,15 @@ class Flow:
         names = list(dict.fromkeys(name for value in slot.values for name in value))
         if any(name not in value for value in slot.values for name in names):
             return None
-        parts = {name: self.explain(slot.part([value[name] for value in slot.values], name)) for name in names}
+        parts = {
+            name: self.explain(slot.part([value[name] for value in slot.values], name)) for name in names
+        }
         known = {name: part for name, part in parts.items() if part is not None}
         if len(known) < len(parts):
             return None
-        return self._together(slot, Mapped({name: part.expr for name, part in known.items()}), list(known.values()))
+        return self._together(
+            slot, Mapped({name: part.expr for name, part in known.items()}), list(known.values())
+        )
 
     def _list(self, slot: Slot) -> Told | None:
         if whole := self._whole_value(slot) or self._projection(slot):
@@ -369,8 +454,19 @@ class Flow:
             return None
         if told := self._of_input(slot):
             return told
+        lists = all(isinstance(value, list) for value in slot.values)
+        if lists and not self._whole_lists(slot):
+            return None
         found = [one for one in self._candidates(slot) if one.solid]
         return self._bound(slot, found) if found else None
+
+    def _whole_lists(self, slot: Slot) -> bool:
+        """Whether lists that are all of something are too many to be a choice of some of it."""
+        apart = self.apart(slot.values)
+        chance = 1.0
+        for index in apart:
+            chance /= 2 ** min(20, len(slot.values[index]))
+        return len(apart) > 1 and chance <= CHANCE / 4
 
     def _projection(self, slot: Slot) -> Told | None:
         """Every element that a path finds, in order; some of them by choice is likelier where there were few."""
@@ -383,11 +479,7 @@ class Flow:
                 for call, value in zip(one.expr.column.calls, slot.values, strict=True)
             )
         ]
-        apart = self.apart(slot.values)
-        chance = 1.0
-        for index in apart:
-            chance /= 2 ** min(20, len(slot.values[index]))
-        if not fitting or chance > CHANCE / 4 or len(apart) < 4:
+        if not fitting or not self._whole_lists(slot):
             return None
         best = min(fitting, key=lambda one: one.cost(self.kept))
         expr = FromResult(best.expr.column, best.expr.form, (), many=True)
@@ -419,7 +511,9 @@ class Flow:
             if not value or any(self.sources.shown_at(index, item, slot.at[index]) is None for item in value):
                 return None
         doubt = "no guard knows which values may be chosen"
-        return self._told(Given(self._spec("shown", slot)), "shown", "results had its elements", slot, doubt=doubt)
+        return self._told(
+            Given(self._spec("shown", slot)), "shown", "results had its elements", slot, doubt=doubt
+        )
 
     # results
 
@@ -435,33 +529,75 @@ class Flow:
         rows = self._forms(slot, calls, many=False)
         column: Column | None = None
         for form, founds in rows.items():
+            if self._nested and any(isinstance(step, Where) for step in form):
+                continue
             column = column or self.column(calls)
             if column is None:
                 return
             given: list[Expr] = []
             needs = set(column.needs)
             doubts: list[Agreement] = []
-            picked = any(isinstance(step, Index) for step in form)
+            picked = any(isinstance(step, (Entry, Index)) for step in form)
             luck = 0.0
             for place, step in enumerate(step for step in form if isinstance(step, Where)):
-                told = self.explain(Slot(tuple(found.given[place] for found in founds), tuple(call.at + 1 for call in calls), step.field, slot.tool))
-                if told is None or not isinstance(told.expr, (Given, FromResult, Constant)):
-                    break
-                if isinstance(told.expr, FromResult) and (told.expr.many or told.expr.given):
+                # by something that was known before this result came: never by itself
+                given_here = tuple(found.given[place] for found in founds)
+                told = self._names(Slot(given_here, tuple(call.at for call in calls), step.field, slot.tool))
+                if told is None:
                     break
                 given.append(told.expr)
                 needs |= told.needs
                 doubts += told.agreements
-                picked = picked or isinstance(told.expr, Constant)
                 luck = max(luck, self._named_by_luck(calls, form, place, founds))
             else:
-                apart = self.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
+                apart = self.apart(
+                    [[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)]
+                )
                 chance = max(luck, _luck(founds, apart)) if picked else luck
                 picked = picked or luck > NAMED
                 exclusive = any(isinstance(step, Only) for step in form)
                 yield Candidate(
-                    FromResult(column, form, tuple(given)), frozenset(needs), chance, not picked, exclusive, tuple(doubts)
+                    FromResult(column, form, tuple(given)),
+                    frozenset(needs),
+                    chance,
+                    not picked,
+                    exclusive,
+                    tuple(doubts),
                 )
+
+    def _names(self, slot: Slot) -> Told | None:
+        """What says which element is meant: a parameter, or, for what does not come about by chance, a result."""
+        if all(weak(value) for value in slot.values):
+            paths = self.sources.input_paths(slot.values)
+            if not paths:
+                return self._of_words(slot, first=True)
+            best, *others = (Given(self._spec("input", slot, path=path)) for path in paths)
+            agreements = tuple(Agreement(best, other) for other in others)
+            return self._told(best, "input", f"the input has it at {paths[0]}", slot, agreements=agreements)
+        if given := self._given_anyway(slot.values):
+            return self._told(given, given.spec.kind, "it is given anyway", slot)
+        self._nested += 1
+        try:
+            told = self.explain(slot)
+        finally:
+            self._nested -= 1
+        if told is None or told.how not in ("input", "said", "result"):
+            return None
+        return None if isinstance(told.expr, FromResult) and not _singular(told.expr) else told
+
+    def _given_anyway(self, values: Sequence[Any]) -> Given | None:
+        """The parameter that some argument of the spine is, or the element of one, if it has these values."""
+        wanted = [key(value) for value in values]
+        known = [*self.settled, *(self.foreseen if self._depth else ())]
+        for spec in sorted(known, key=lambda spec: spec.hint):
+            if [key(value) for value in spec.values] == wanted:
+                return Given(spec)
+            if not all(isinstance(value, list) and value for value in spec.values):
+                continue
+            for place in range(min(len(value) for value in spec.values)):
+                if [key(value[place]) for value in spec.values] == wanted:
+                    return Given(spec, place)
+        return None
 
     def _named_by_luck(
         self, calls: tuple[Call, ...], form: tuple[Any, ...], place: int, founds: Sequence[Found]
@@ -476,7 +612,9 @@ class Flow:
             for element in follow(call.result, (*form[:at], All()), found.given)
             if isinstance(element, Mapping) and field.field in element
         }
-        apart = self.apart([[found.given[place], call.arguments] for call, found in zip(calls, founds, strict=True)])
+        apart = self.apart(
+            [[found.given[place], call.arguments] for call, found in zip(calls, founds, strict=True)]
+        )
         strong = any(not weak(found.given[place]) for found in founds)
         return 0.0 if strong else (1.0 / max(1, len(known))) ** len(apart)
 
@@ -504,7 +642,9 @@ class Flow:
             column = self.column(calls) if rows else None
             if column is None:
                 continue
-            apart = self.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
+            apart = self.apart(
+                [[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)]
+            )
             for form, founds in rows.items():
                 expr = FromResult(column, form, (), many=True)
                 found.append(Candidate(expr, column.needs, _luck(founds, apart), False, False))
@@ -521,7 +661,10 @@ class Flow:
 
     def _whole(self) -> list[Any]:
         """What each run changed, all of it."""
-        return [[[column.tool, column.calls[index].arguments] for column in self.spine] for index in range(len(self.runs))]
+        return [
+            [[column.tool, column.calls[index].arguments] for column in self.spine]
+            for index in range(len(self.runs))
+        ]
 
     def _spec(
         self,
@@ -544,7 +687,7 @@ class Flow:
         if spec is None:
             hint = _last(path) if path else slot.name
             spec = self.specs[name] = Spec(hint, kind, slot.values, path, choices, enum)
-        elif choices is not None and spec.choices is None:
+        elif choices is not None and (spec.choices is None or not self._depth):
             spec.choices = choices
         return spec
 
@@ -568,6 +711,11 @@ def _luck(founds: Sequence[Found], apart: Sequence[int]) -> float:
     return min(1.0, chance * max(found.fields for found in founds))
 
 
+def _singular(expr: FromResult) -> bool:
+    """Whether its path can stand in a filter, where RFC 9535 wants one that names one place."""
+    return not expr.many and all(isinstance(step, (Key, Index)) for step in expr.form)
+
+
 def _beyond_luck(rivals: Sequence[Candidate], limit: float) -> bool:
     return all(one.chance <= limit for one in rivals)
 
@@ -589,5 +737,3 @@ def _asks_the_same(one: Column, other: Column) -> bool:
         key([a.arguments, a.result]) == key([b.arguments, b.result])
         for a, b in zip(one.calls, other.calls, strict=True)
     )
-
-

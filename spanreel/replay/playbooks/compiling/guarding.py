@@ -21,7 +21,9 @@ ALIKE: Final = 0.5
 """How many of a record's keys have to come back for it to be the same record."""
 
 
-def touched(flow: Flow, write: Column, known: frozenset[Spec]) -> tuple[Column, dict[str, tuple[Any, Any]]] | None:
+def touched(
+    flow: Flow, write: Column, known: frozenset[Spec]
+) -> tuple[Column, dict[str, tuple[Any, Any]]] | None:
     """The record that a write changed, as it was read before it: the step, and each field's value before and after.
 
     Args:
@@ -31,16 +33,28 @@ def touched(flow: Flow, write: Column, known: frozenset[Spec]) -> tuple[Column, 
     """
     at = [call.at for call in write.calls]
     best: tuple[Column, dict[str, tuple[Any, Any]]] | None = None
+    alike = (-1, -1)
     for calls in flow.sources.earlier(at):
         changed = _changed(calls, write.calls)
-        if not changed:
+        sameness = min(
+            _equal_fields(one.result, other.result) for one, other in zip(calls, write.calls, strict=True)
+        )
+        if not changed or (sameness, calls[0].at) <= alike:
             continue
         column = flow.column(calls)
-        if column is None or any(spec not in known for one in column.needs for expr in one.args.values() for spec in specs(expr)):
+        if column is None or any(
+            spec not in known for one in column.needs for expr in one.args.values() for spec in specs(expr)
+        ):
             continue
-        if best is None or calls[0].at > best[0].calls[0].at:
-            best = column, changed
+        best, alike = (column, changed), (sameness, calls[0].at)
     return best
+
+
+def _equal_fields(one: Any, other: Any) -> int:
+    """How many fields of a record came back as they were: of another record of the same kind, fewer do."""
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return 0
+    return sum(name in other and key(value) == key(other[name]) for name, value in one.items())
 
 
 def _changed(before: Sequence[Call], after: Sequence[Call]) -> dict[str, tuple[Any, Any]]:
@@ -63,7 +77,9 @@ def _same_record(one: Any, other: Any) -> bool:
     if not isinstance(one, Mapping) or not isinstance(other, Mapping) or len(one) < 2:
         return False
     shared = [name for name in one if name in other]
-    named = any(scalar(one[name]) and not weak(one[name]) and key(one[name]) == key(other[name]) for name in shared)
+    named = any(
+        scalar(one[name]) and not weak(one[name]) and key(one[name]) == key(other[name]) for name in shared
+    )
     return named and len(shared) >= ALIKE * len(one)
 
 

@@ -58,7 +58,10 @@ def _read(texts: tuple[str, ...], pieces: list[_Piece]) -> list[_Piece | str] | 
             (
                 one
                 for one in pieces
-                if all(text.startswith(part, place) for text, part, place in zip(texts, one.texts, at, strict=True))
+                if all(
+                    text.startswith(part, place)
+                    for text, part, place in zip(texts, one.texts, at, strict=True)
+                )
             ),
             None,
         )
@@ -86,7 +89,11 @@ def _pieces(flow: Flow, slot: Slot) -> Iterator[_Piece]:
             yield piece
     for path, value in flow.sources.inputs[0].items():
         values = [found.get(path) for found in flow.sources.inputs]
-        if isinstance(value, (str, int, float)) and _text(value) in first and _piece(Given(_none()), values, slot, frozenset()):
+        if (
+            isinstance(value, (str, int, float))
+            and _text(value) in first
+            and _piece(Given(_none()), values, slot, frozenset())
+        ):
             told = flow.explain(slot.part(values, path.rpartition(".")[2]))
             if told is not None and (piece := _piece(told.expr, values, slot, told.needs)):
                 yield piece
@@ -116,7 +123,10 @@ def _piece(expr: Expr, values: Any, slot: Slot, needs: frozenset[Column]) -> _Pi
     if any(not isinstance(value, (str, int, float)) or isinstance(value, bool) for value in values):
         return None
     texts = tuple(_text(value) for value in values)
-    if any(len(text) < SHORTEST or text not in whole or text == whole for text, whole in zip(texts, slot.values, strict=True)):
+    if any(
+        len(text) < SHORTEST or text not in whole or text == whole
+        for text, whole in zip(texts, slot.values, strict=True)
+    ):
         return None
     return _Piece(expr, texts, needs, not all(weak(value) for value in values))
 

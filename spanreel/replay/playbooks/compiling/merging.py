@@ -78,9 +78,7 @@ def _apart(
     body: Body, way: str, shared: Mapping[str, State], params: Mapping[str, Param], others: Sequence[Body]
 ) -> dict[str, str]:
     """What is called otherwise here, so that it is nobody else's."""
-    variables = {
-        state.save_as for name, state in body.states.items() if state.save_as and name not in shared
-    }
+    variables = {state.save_as for name, state in body.states.items() if state.save_as and name not in shared}
     taken = {state.save_as for other in others for state in other.states.values() if state.save_as}
     taken |= {state.save_as for state in shared.values() if state.save_as}
     found = {one: f"{one}_{way}" for one in sorted(variables) if one in taken}
@@ -140,7 +138,8 @@ def renamed(value: Any, names: Renaming) -> Any:
         if "{{" not in value:
             return names.get(value, value) if False else value
         return "".join(
-            piece if isinstance(piece, str) else f"{{{{ {_binding(piece, names)} }}}}" for piece in parse(value)
+            piece if isinstance(piece, str) else f"{{{{ {_binding(piece, names)} }}}}"
+            for piece in parse(value)
         )
     if isinstance(value, Mapping):
         told = cast("Mapping[str, Any]", value)

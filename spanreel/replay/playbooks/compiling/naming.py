@@ -8,7 +8,20 @@ from typing import Final
 
 from spanreel.replay.playbooks.body import RESERVED
 
-VERBS: Final = ("get", "find", "list", "fetch", "read", "lookup", "look_up", "search", "retrieve", "query", "load", "show")
+VERBS: Final = (
+    "get",
+    "find",
+    "list",
+    "fetch",
+    "read",
+    "lookup",
+    "look_up",
+    "search",
+    "retrieve",
+    "query",
+    "load",
+    "show",
+)
 TAKEN: Final = RESERVED | {"failure", "args", "item"}
 
 

@@ -67,7 +67,8 @@ def _why_not(replay: Replay, calls: tuple[Call, ...], allow_partial: bool) -> st
 def _said(replay: Replay) -> Iterator[Said]:
     told: set[str] = set()
     for text in _texts(replay.input):
-        if text not in told:
+        free = isinstance(replay.input, str) or any(letter.isspace() for letter in text)  # else it is a value
+        if free and text not in told:
             told.add(text)
             yield Said(0, text, "input")
     for place, step in enumerate(replay.steps, 1):

@@ -28,6 +28,11 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry(Key):
+    """A key that is data: one of several entries that an object has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     """A place in a list, from the start or, below 0, from the end."""
 
@@ -120,9 +125,7 @@ def _forms(result: Any, path: Sequence[Any], *, many: bool) -> Iterator[Found]:
         yield Found(tuple(step for step, _, _, _ in steps), given, options, fields)
 
 
-def _ways(
-    node: Any, step: Any, inside: Any, last: Any, many: bool
-) -> Iterator[tuple[Step, Any, int, int]]:
+def _ways(node: Any, step: Any, inside: Any, last: Any, many: bool) -> Iterator[tuple[Step, Any, int, int]]:
     elements: list[Any] = list(node.values()) if isinstance(node, Mapping) else list(node)
     count = len(elements)
     if many:
@@ -138,7 +141,7 @@ def _ways(
     for name in fields:
         yield Where(name), inside[name], count, max(1, len(fields))
     if isinstance(node, Mapping):
-        yield Key(str(step)), None, count, 1
+        yield Entry(str(step)), None, max(2, count), 1
         return
     yield Index(step), None, count, 1
     if step == count - 1 and step:
@@ -148,7 +151,9 @@ def _ways(
 def _apart(elements: Sequence[Any], name: str, value: Any) -> bool:
     """Whether one element only has this value there."""
     wanted = key(value)
-    having = (one for one in elements if isinstance(one, Mapping) and name in one and key(one[name]) == wanted)
+    having = (
+        one for one in elements if isinstance(one, Mapping) and name in one and key(one[name]) == wanted
+    )
     return len(list(islice(having, 2))) == 1
 
 
@@ -184,7 +189,11 @@ def _stepped(node: Any, step: Step, wanted: str) -> list[Any]:
     if isinstance(step, Key):
         return [node[step.name]] if isinstance(node, Mapping) and step.name in node else []
     elements: list[Any] = (
-        list(node.values()) if isinstance(node, Mapping) else list(node) if isinstance(node, (list, tuple)) else []
+        list(node.values())
+        if isinstance(node, Mapping)
+        else list(node)
+        if isinstance(node, (list, tuple))
+        else []
     )
     if isinstance(step, Index):
         return [elements[step.at]] if -len(elements) <= step.at < len(elements) else []
@@ -203,5 +212,3 @@ def proven(found: Sequence[Found], distinct: Sequence[int]) -> float:
     for index in distinct:
         chance /= max(1, found[index].options)
     return min(1.0, chance * max(one.fields for one in found))
-
-

@@ -94,7 +94,9 @@ class CompileReport(Frozen):
         review: what somebody should look at.
     """
 
-    schema_: Literal["spanreel.compile_report.v1"] = Field(default="spanreel.compile_report.v1", alias="schema")
+    schema_: Literal["spanreel.compile_report.v1"] = Field(
+        default="spanreel.compile_report.v1", alias="schema"
+    )
     name: str
     hash: str
     runs: list[str]
@@ -120,7 +122,9 @@ class CompileReport(Frozen):
             yield f"  {param.name}: {param.type}, {_SOURCES.get(param.source, param.source)}{f' {param.input}' if param.input else ''}  e.g. {told}"
         yield "states"
         for state in self.states:
-            yield f"  {state.name}  {state.safety or ''} ({state.role}, {state.support} of {len(self.runs)} runs)".replace("  (", " (")
+            yield f"  {state.name}  {state.safety or ''} ({state.role}, {state.support} of {len(self.runs)} runs)".replace(
+                "  (", " ("
+            )
             for argument in state.arguments:
                 doubt = f"  ! {argument.doubt}" if argument.doubt else ""
                 yield f"    {argument.name} = {argument.binding}  ({argument.how}: {argument.why}; {argument.support} of {argument.runs}){doubt}"

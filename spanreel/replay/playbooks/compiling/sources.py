@@ -23,7 +23,9 @@ class Sources:
 
     def __init__(self, runs: Sequence[Cleaned]) -> None:
         self.runs = runs
-        self.inputs = [dict(_paths(run.run.input)) if isinstance(run.run.input, Mapping) else {} for run in runs]
+        self.inputs = [
+            dict(_paths(run.run.input)) if isinstance(run.run.input, Mapping) else {} for run in runs
+        ]
         self._keys = [{path: key(value) for path, value in found.items()} for found in self.inputs]
         self._places: dict[tuple[int, int, str], list[tuple[Any, ...]]] = {}
 

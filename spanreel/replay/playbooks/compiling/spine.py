@@ -108,7 +108,9 @@ def _order_notes(
     ]
     if not other or reference >= len(runs):
         return []
-    return [f"{', '.join(_short(one) for one in other)} did it in another order; kept is that of {_short(runs[reference].run.run_id)}"]
+    return [
+        f"{', '.join(_short(one) for one in other)} did it in another order; kept is that of {_short(runs[reference].run.run_id)}"
+    ]
 
 
 def _difference(runs: Sequence[Cleaned], kinds: Sequence[tuple[str, ...]]) -> str:
@@ -123,7 +125,9 @@ def _difference(runs: Sequence[Cleaned], kinds: Sequence[tuple[str, ...]]) -> st
 
 def _counted(kind: tuple[str, ...]) -> str:
     counted = Counter(kind)
-    return ", ".join(f"{name} {times}x" if times > 1 else name for name, times in counted.items()) or "nothing"
+    return (
+        ", ".join(f"{name} {times}x" if times > 1 else name for name, times in counted.items()) or "nothing"
+    )
 
 
 def _short(run_id: str) -> str:

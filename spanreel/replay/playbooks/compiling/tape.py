@@ -47,7 +47,9 @@ class NotOnTape(Exception):
     """The run has no such call."""
 
 
-def over(body: Body, run: Observed, params: Mapping[str, Any], *, safety: Mapping[str, str] | None = None) -> Walkthrough:
+def over(
+    body: Body, run: Observed, params: Mapping[str, Any], *, safety: Mapping[str, str] | None = None
+) -> Walkthrough:
     """Walk a playbook over a run.
 
     Args:

@@ -58,7 +58,9 @@ def weak(value: Any) -> bool:
         if format_of(value) in ("uuid", "email", "uri", "date-time"):
             return False
         digits = sum(letter.isdigit() for letter in value)
-        return not ((len(value) >= 6 and digits >= 3) or (len(value) >= 5 and digits >= 4) or len(value) >= 24)
+        return not (
+            (len(value) >= 6 and digits >= 3) or (len(value) >= 5 and digits >= 4) or len(value) >= 24
+        )
     parts: Sequence[Any] = list(value.values()) if isinstance(value, Mapping) else value
     return not any(not weak(part) for part in parts)
 
@@ -121,7 +123,9 @@ def _stands_alone(text: str, at: int, length: int) -> bool:
     first, last = text[at], text[at + length - 1]
     number = first.isdigit() and re.search(r"\d[.,]$", text[max(0, at - 2) : at]) is not None
     longer = last.isdigit() and re.match(r"[.,]\d", text[at + length :]) is not None
-    return not (word(before) and word(first)) and not (word(after) and word(last)) and not number and not longer
+    return (
+        not (word(before) and word(first)) and not (word(after) and word(last)) and not number and not longer
+    )
 
 
 def pattern_of(values: Sequence[Any]) -> str | None:
@@ -138,7 +142,9 @@ def pattern_of(values: Sequence[Any]) -> str | None:
         return PATTERNS[form]
     if form in ("uuid", "date", "date-time"):
         return FORMATS[form].pattern
-    if form is not None or any(not any(c.isdigit() for c in text) or re.search(r"\s", text) for text in texts):
+    if form is not None or any(
+        not any(c.isdigit() for c in text) or re.search(r"\s", text) for text in texts
+    ):
         return None
     rows = [_RUNS.findall(text) for text in texts]
     shapes = {tuple(_shape(run) for run in row) for row in rows}
