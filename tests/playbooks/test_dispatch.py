@@ -192,6 +192,18 @@ def test_after_a_write_the_agent_is_not_run_over_it():
     assert found.exit_code == 1
 
 
+def test_a_hook_that_refuses_leaves_the_task_to_the_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The project's own say before a playbook is run; nothing of it was."""
+    (tmp_path / "pyproject.toml").write_text('[tool.spanreel.hooks]\nbefore_run = "shadow_shop:refusing"\n')
+    monkeypatch.chdir(tmp_path)
+    kept()
+    found = dispatch(GOAL, INPUTS, shelf)
+    assert found.reason is not None
+    assert (found.by, found.reason.code) == ("agent", "hook_refused")
+    assert "not on a Sunday" in found.reason.text
+    assert [name for name, _ in shop.fired] == ["agent"]
+
+
 def test_a_dry_dispatch_only_decides():
     """Nothing is run, whoever would do it."""
     kept()
