@@ -138,7 +138,7 @@ class Given:
 
     reads, writes: tools that are, whatever else is known of them. beside: an agent may be at work in this process:
     nothing that is the process's is touched, and Python states are not run. include_sources: the runs that the body was
-    compiled from are evidence, too.
+    compiled from are evidence, too. functions: of Python states that no module has, by name.
     """
 
     params: Mapping[str, Any] | None = None
@@ -146,6 +146,7 @@ class Given:
     writes: Sequence[str] = ()
     include_sources: bool = False
     beside: bool = False
+    functions: Mapping[str, Callable[..., Any]] | None = None
 
 
 def shadow(
@@ -185,15 +186,16 @@ def shadow_over(
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
     include_sources: bool = False,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     told: Callable[[Shadowed], None] | None = None,
 ) -> ShadowReport:
-    """The same of several runs; `told` is called after each."""
+    """The same of several runs; `told` is called after each, `functions` are those of Python states that no module has."""
+    given = Given(params, reads, writes, include_sources, functions=functions)
     found: list[Shadowed] = []
     with recorded_to(store):
         for run in runs:
-            one = shadow(
-                body, run, params, store=store, reads=reads, writes=writes, include_sources=include_sources
-            )
+            source = Source(run) if isinstance(run, Replay) else source_of(run, store)
+            one = walked(body, source, given, store)
             found.append(one)
             if told is not None:
                 told(one)
@@ -251,7 +253,7 @@ def walked(body: Body, source: Source, given: Given, store: str | os.PathLike[st
         return _said(one)
 
     with recorded_to(store), _closed(store, beside=given.beside):
-        surroundings = Surroundings(loader(store), code=not given.beside)
+        surroundings = Surroundings(loader(store), not given.beside, given.functions)
         says = root_says(body, params, counted=counted)
         walk = in_shadow(body, params, recording, safeties, surroundings, judge, says)
         if not judged:
