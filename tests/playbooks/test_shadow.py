@@ -12,6 +12,7 @@ import shadow_shop as shelf
 
 import spanreel
 from spanreel.replay.load import load
+from spanreel.replay.playbooks.beside import beside
 from spanreel.replay.playbooks.library import Library
 from spanreel.replay.playbooks.shadow import Given, shadow, shadow_over, source_of, walked
 from spanreel.wire import attributes as names
@@ -193,9 +194,26 @@ def test_several_runs_are_summed_up():
     assert report.model_dump(by_alias=True)["schema"] == "spanreel.shadow.v1"
 
 
+def test_the_run_of_a_block_is_walked_after_it_and_the_agents_exception_is_its_own():
+    """`beside` begins when the run has ended; a playbook that cannot be walked is told, and raised at nobody."""
+    unknown = shelf.body(params={**shelf.DOCUMENT["params"], "colour": {"type": "string"}})
+    with beside(shelf.body(), unknown) as shadows:
+        run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    first, second = shadows.wait(10)
+    assert (first.verdict, first.source_run_id) == ("same", run)
+    assert (second.verdict, second.run_id) == ("not_answered", None)
+    assert shadows.problems == []
+    with pytest.raises(LookupError), beside(shelf.body()) as shadows, spanreel.run("shelf", input=GIVEN):
+        raise LookupError
+    assert [one.verdict for one in shadows.wait(10)] == ["not_answered"]
+    assert shelf.fired == []
+
+
 def test_a_playbook_in_python_is_walked_with_its_tools_answered():
     """Its code runs, the tools that it calls do not: they are answered by the run like any other."""
-    written = spanreel.Playbook("shelf-in-python", params={"order_id": {"type": "string", "input": "order.id"}})
+    written = spanreel.Playbook(
+        "shelf-in-python", params={"order_id": {"type": "string", "input": "order.id"}}
+    )
 
     @written.state
     def look(ctx):

@@ -7,7 +7,6 @@ was compiled from that very run: that such a run is followed shows nothing, and 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from spanreel.exceptions import SpanreelError
 from spanreel.instrument import activate, codec, recorder
-from spanreel.instrument.guard import guard
 from spanreel.instrument.tools import declared
 from spanreel.location import announced_collector, resolve_store
 from spanreel.replay.network import denied_network
@@ -354,43 +351,3 @@ def _closed(store: str | os.PathLike[str] | None, *, beside: bool) -> Generator[
     ports = (announced.http_port, announced.grpc_port) if announced else ()
     with denied_network(lambda _: None, ports):
         yield
-
-
-class Beside:
-    """Shadows that are walked beside an agent, after its run, in a thread of their own: it neither waits nor notices.
-
-    An error of ours is kept in `problems`, and raised at nobody.
-    """
-
-    def __init__(self) -> None:
-        self.found: list[Shadowed] = []
-        self.problems: list[str] = []
-        self._threads: list[threading.Thread] = []
-
-    def start(self, bodies: Sequence[Body], run_id: str, store: str | os.PathLike[str] | None = None) -> None:
-        """Walk these bodies over a run that has ended."""
-        thread = threading.Thread(target=self._walk, args=(bodies, run_id, store), name="spanreel shadow")
-        self._threads.append(thread)
-        thread.start()
-
-    def wait(self, timeout_s: float | None = None) -> list[Shadowed]:
-        """What they came to, once they are done; what is there after `timeout_s` seconds."""
-        for thread in self._threads:
-            thread.join(timeout_s)
-        return self.found
-
-    def _walk(self, bodies: Sequence[Body], run_id: str, store: str | os.PathLike[str] | None) -> None:
-        with guard("a shadow beside an agent"):
-            try:
-                found = recorder.current()
-                if found is not None:
-                    found.flush()
-                source = source_of(run_id, store)
-            except SpanreelError as error:
-                self.problems.append(str(error))
-                return
-            for body in bodies:
-                try:
-                    self.found.append(walked(body, source, Given(beside=True), store))
-                except SpanreelError as error:
-                    self.problems.append(f"{body.name}: {error}")
