@@ -93,6 +93,7 @@ def test_a_playbook_shows_its_states_and_every_way() -> None:
     assert nodes["order"].marks == ["expect", "retry 3"]
     assert nodes["gone"].kind == "missing"
     check_text(graph)
+    assert Playbook.load(BODY)._repr_html_() == svg(graph)
     texts = [element.text for element in check_picture(graph).iter(f"{SVG}text")]
     assert {"exchange", "tool exchange", "approved", "rejected", "delivered", "failed"} <= set(texts)
 
