@@ -93,9 +93,15 @@ def test_a_playbook_shows_its_states_and_every_way() -> None:
     assert nodes["order"].marks == ["expect", "retry 3"]
     assert nodes["gone"].kind == "missing"
     check_text(graph)
-    assert Playbook.load(BODY)._repr_html_() == svg(graph)
     texts = [element.text for element in check_picture(graph).iter(f"{SVG}text")]
     assert {"exchange", "tool exchange", "approved", "rejected", "delivered", "failed"} <= set(texts)
+
+
+def test_a_playbook_is_its_picture_in_a_notebook() -> None:
+    """A cell that ends with a playbook shows it."""
+    body = {"name": "shown", "initial": "only", "states": {"only": {"set": {"a": 1}}}}
+    playbook = Playbook.load(body)
+    assert playbook._repr_html_() == svg(of_playbook(playbook.body))
 
 
 def test_a_run_shows_its_steps_in_order() -> None:
