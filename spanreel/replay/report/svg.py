@@ -18,8 +18,8 @@ from spanreel.replay.report.text import cells, clean, truncated
 if TYPE_CHECKING:
     from spanreel.replay.report.graph import Graph, GraphEdge, GraphNode
 
-_CELL: Final = 7.2  # width of a column of text at 13 pixels
-_SMALL: Final = 6.2  # and at 11
+_CELL: Final = 8.0  # width of a column of bold text at 13 pixels, in a wide font
+_SMALL: Final = 6.4  # and of plain text at 11
 _LINE: Final = 17.0
 _COLUMNS: Final = 44
 _TONES: Final = {
