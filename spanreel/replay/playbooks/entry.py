@@ -16,8 +16,9 @@ from opentelemetry import context as otel_context
 from spanreel.exceptions import ApprovalPending
 from spanreel.instrument import codec, contract, invocation, responder
 from spanreel.instrument.invocation import FUNCTION, PROCESS, WORKFLOW, Invocation
+from spanreel.instrument.responder import LIVE
 from spanreel.replay import starting
-from spanreel.replay.playbooks import mending
+from spanreel.replay.playbooks import executors, mending
 from spanreel.replay.playbooks.asks import Stopped, Walked
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.driver import Hook, Repairer, World, adrive, drive
@@ -153,6 +154,8 @@ class Execution:
         )
         for one in (body, *self._bodies.values()):
             check_code(one, self._toolbox)
+            if responder.current() is LIVE and any(self._toolbox.find(name) is None for name in one.tools):
+                executors.prepare(one.tools)
 
     def walked(self) -> Walked:
         """Go through it.
@@ -281,7 +284,9 @@ class Execution:
 
     def _places(self) -> list[Any] | None:
         """Where everything is found again that is called by name; None: something cannot be."""
-        found: list[Any] = [one for one in self._wanted.modules if isinstance(one, str)]
+        found: list[Any] = [
+            one for one in self._wanted.modules if isinstance(one, str) and not executors.is_named(one)
+        ]
         for body in (self.body, *self._bodies.values()):
             functions = [one.python for one in body.states.values() if one.python]
             places = self._toolbox.places([*body.tools, *functions])
