@@ -26,7 +26,7 @@ from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.checking import check
 from spanreel.replay.playbooks.file import SUFFIXES, PlaybookFile, examined
 from spanreel.replay.playbooks.lines import MAX_CHARACTERS
-from spanreel.replay.playbooks.wellformed import Problem, meant
+from spanreel.replay.playbooks.wellformed import FUNCTION, Problem, meant
 
 FORMS: Final = "a TARGET is file.yaml, file.py, module:name, playbook:NAME[@WHICH] or run:ID"
 NAMES: Final = ("playbook", "workflow", "wf")
@@ -112,7 +112,7 @@ def find(target: str, store: Any = None) -> Target:
     file, _, variable = target.rpartition(":") if ".py:" in target else (target, "", "")
     if file.endswith(".py"):
         return _of_python_file(target, Path(file), variable)
-    if name:
+    if FUNCTION.fullmatch(target):
         return _made(target, _attribute(_imported(kind, target), name, target))
     raise BadInput(f"{target} names nothing", FORMS)
 
