@@ -144,6 +144,12 @@ class Playbook:
         """As its author calls it."""
         return self._authored.name if self._authored else self.body.name
 
+    def _repr_html_(self) -> str:
+        from spanreel.replay.report.graph import of_playbook
+        from spanreel.replay.report.svg import svg
+
+        return svg(of_playbook(self.body))
+
     @property
     def hash(self) -> str:
         """Which one it is: ``sha256:…`` of its body, its code included where it is written in Python."""
