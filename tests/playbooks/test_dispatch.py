@@ -166,6 +166,7 @@ def test_a_dispatch_to_a_playbook_leaves_its_decision_below_the_execution():
         ({"matchers": {"agent": "airline"}}, GOAL, INPUTS, "agent_mismatch"),
         ({"matchers": {"goal": ["cancel"]}}, GOAL, INPUTS, "goal_mismatch"),
         ({"matchers": {}}, "Cancel my subscription to the newspaper", INPUTS, "goal_mismatch"),
+        ({"matchers": {}}, "Return a delivered item of order W1 for another one", INPUTS, "goal_mismatch"),
         ({"matchers": {"input": {"region": {"in": ["eu"]}}}, "goal": GOAL}, GOAL, {**INPUTS, "region": "us"}, "input_mismatch"),
         ({"order": {"tool": "shelf_gone"}}, GOAL, INPUTS, "tool_missing"),
         ({}, GOAL, {"order": {"id": "W1"}}, "params_missing"),

@@ -90,7 +90,9 @@ def test_calls_that_failed_are_counted_and_not_judged():
     assert (found.score, found.failed) == (1.0, 1)
     replay = run(PAY, PAY)
     said = replay.tool_calls[0].model_copy(update={"result": "Error: card declined"})
-    found = score(proposed(PAY), replay.model_copy(update={"tool_calls": [said, *replay.tool_calls[1:]]}), SAFETIES)
+    found = score(
+        proposed(PAY), replay.model_copy(update={"tool_calls": [said, *replay.tool_calls[1:]]}), SAFETIES
+    )
     assert (found.score, found.failed) == (1.0, 1)
 
 

@@ -209,6 +209,26 @@ def test_the_run_of_a_block_is_walked_after_it_and_the_agents_exception_is_its_o
     assert shelf.fired == []
 
 
+def test_parameters_that_are_given_go_over_those_of_the_run():
+    """The others are still the run's; one that the playbook does not have stops it."""
+    run = shelf.recorded(shelf.exchanging(new="i-white"), **GIVEN)
+    found = shadow(shelf.body(), run, {"new_item": "i-white"})
+    assert (found.verdict, found.params) == ("same", {"order_id": "W1", "new_item": "i-white"})
+    stopped = shadow(shelf.body(), run, {"colour": "white"}).stopped
+    assert stopped is not None
+    assert stopped.guard == "params"
+
+
+def test_where_recording_is_kept_off_a_shadow_is_walked_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    """It is told, and not kept."""
+    run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    spanreel.uninstrument()
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    found = shadow(shelf.body(), run)
+    assert (found.verdict, found.run_id) == ("same", None)
+    assert shelf.fired == []
+
+
 def test_a_playbook_in_python_is_walked_with_its_tools_answered():
     """Its code runs, the tools that it calls do not: they are answered by the run like any other."""
     written = spanreel.Playbook(

@@ -60,7 +60,9 @@ class Beside:
 
 @contextmanager
 def beside(*bodies: Body, store: str | os.PathLike[str] | None = None) -> Generator[Beside]:
-    """Walk playbooks over the run that ends in this block: ``with beside(body) as shadows: agent(...)``.
+    """Walk playbooks over the run that ends in this block, once it has ended.
+
+    ``with beside(body) as shadows: agent(...)``, then `shadows.wait()`.
 
     Args:
         bodies: what is walked.

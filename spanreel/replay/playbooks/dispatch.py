@@ -246,6 +246,7 @@ class _Dispatch:
             raise result
         self.result = result
         saved = self._saved(plan.entry, result)
+        self.result = result = result.model_copy(update={"saved": saved})
         if result.ok:
             made = self._made("playbook", result.run_id, result.output, "completed", saved)
             return self._kept(made, root)

@@ -19,7 +19,6 @@ from spanreel.instrument.tools import declared
 from spanreel.location import announced_collector, resolve_store
 from spanreel.replay.network import denied_network
 from spanreel.replay.playbooks.answering import recording_of
-from spanreel.replay.playbooks.compiling.filling import Filled
 from spanreel.replay.playbooks.evidence import NOT_ANSWERED
 from spanreel.replay.playbooks.filled import filled
 from spanreel.replay.playbooks.finding import loader
@@ -161,7 +160,7 @@ def shadow(
     Args:
         body: what is walked.
         run: a run's name in the store, or a `Replay`.
-        params: by name; default: what the run's input says, then what the agent did.
+        params: by name, over what the run's input says, then what the run shows.
         store: where the run is, and the walk is recorded; default: the project's.
         reads: tools that only read, whatever else is known of them.
         writes: tools that write, likewise.
@@ -217,7 +216,10 @@ def source_of(run: str, store: str | os.PathLike[str] | None = None) -> Source:
 def walked(body: Body, source: Source, given: Given, store: str | os.PathLike[str] | None = None) -> Shadowed:
     """One walk, judged and recorded."""
     replay = source.replay
-    known = filled(body, replay) if given.params is None else Filled(dict(given.params))
+    known = filled(body, replay)
+    for name, value in (given.params or {}).items():
+        known.params[name], known.how[name] = value, "input"
+        known.missing.pop(name, None)
     params = known.params
     is_source = of_source(body, replay)
     counted = not is_source or given.include_sources

@@ -98,7 +98,9 @@ def in_shadow(
         about = {names.CODE_FUNCTION: ENTRY, names.RUN_ENTRY: invocation.FUNCTION, **said}
         root = invocation.begin(invocation.WORKFLOW, body.name, about, inputs=given)
         with _attached(root.context if root else otel_context.get_current()):
-            world = _Answers(Toolbox(surroundings.functions), safeties=safeties, surroundings=surroundings, found=found)
+            world = _Answers(
+                Toolbox(surroundings.functions), safeties=safeties, surroundings=surroundings, found=found
+            )
             try:
                 found.walked = drive(walk(body, params), world)
             except Stopped as stopped:
