@@ -129,26 +129,14 @@ def _run(
     from spanreel.replay.playbooks import running
     from spanreel.replay.playbooks.entry import Wanted
 
-    repairers = _repairers() if mode is Mode.GUIDED else ()
     wanted = Wanted(
         running.typed(body, given),
         mode.value,
         modules=running.places(modules),
         model=model,
-        repairers=repairers,
         task=task,
     )
     return running.run_playbook(body, wanted, about, store=store, dry=dry)
-
-
-def _repairers() -> Sequence[Any]:
-    """Those that there are without being given any."""
-    from importlib import import_module
-
-    try:
-        return import_module("spanreel.replay.playbooks.repairers").built_in()
-    except (ModuleNotFoundError, AttributeError):
-        return ()
 
 
 def _said(found: PlaybookResult | TargetRun, *, json: bool) -> None:

@@ -12,6 +12,7 @@ import shadow_shop as shelf
 
 import spanreel
 from spanreel.replay.load import load
+from spanreel.replay.playbooks.beside import beside
 from spanreel.replay.playbooks.library import Library
 from spanreel.replay.playbooks.shadow import Given, shadow, shadow_over, source_of, walked
 from spanreel.wire import attributes as names
@@ -191,6 +192,57 @@ def test_several_runs_are_summed_up():
     assert (report.same, report.diverged, report.score, report.exit_code) == (1, 1, 0.5, 4)
     assert seen == ["same", "diverged"]
     assert report.model_dump(by_alias=True)["schema"] == "spanreel.shadow.v1"
+
+
+def test_the_run_of_a_block_is_walked_after_it_and_the_agents_exception_is_its_own():
+    """`beside` begins when the run has ended; a playbook that cannot be walked is told, and raised at nobody."""
+    unknown = shelf.body(params={**shelf.DOCUMENT["params"], "colour": {"type": "string"}})
+    with beside(shelf.body(), unknown) as shadows:
+        run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    first, second = shadows.wait(10)
+    assert (first.verdict, first.source_run_id) == ("same", run)
+    assert (second.verdict, second.run_id) == ("not_answered", None)
+    assert shadows.problems == []
+    with pytest.raises(LookupError), beside(shelf.body()) as shadows, spanreel.run("shelf", input=GIVEN):
+        raise LookupError
+    assert [one.verdict for one in shadows.wait(10)] == ["not_answered"]
+    assert shelf.fired == []
+
+
+def test_a_playbook_in_python_is_walked_with_its_tools_answered():
+    """Its code runs, the tools that it calls do not: they are answered by the run like any other."""
+    written = spanreel.Playbook(
+        "shelf-in-python", params={"order_id": {"type": "string", "input": "order.id"}}
+    )
+
+    @written.state
+    def look(ctx):
+        ctx["order"] = shelf.order(order_id=ctx["params"]["order_id"])
+        return "end"
+
+    run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    (found,) = written.shadow(run).runs
+    assert shelf.fired == []
+    assert (found.verdict, found.visited) == ("diverged", ["look"])
+    assert found.first_divergence is not None
+    assert found.first_divergence.kind == "missing"
+
+
+def test_a_condition_of_the_surroundings_is_not_answered():
+    """How they were when the agent worked, the run does not tell."""
+    run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    found = shadow(shelf.body(order={"pre": [{"env_exists": "PATH"}]}), run)
+    assert found.verdict == "not_answered"
+    assert found.unanswered is not None
+    assert "env_exists" in found.unanswered.reason
+
+
+def test_what_a_model_would_say_is_not_answered():
+    """No model is asked in a shadow."""
+    run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    states = {**shelf.DOCUMENT["states"], "word": {"llm": {"prompt": "Say it."}, "next": "order"}}
+    found = shadow(shelf.body(states=states, initial="word"), run)
+    assert (found.verdict, found.unanswered.state) == ("not_answered", "word")
 
 
 def test_while_a_shadow_is_walked_the_agents_own_tools_go_on_firing():

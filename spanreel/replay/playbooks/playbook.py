@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spanreel.replay.playbooks.result import PlaybookResult
     from spanreel.replay.playbooks.review import Reviewed
     from spanreel.replay.playbooks.simulation import Simulation
+    from spanreel.replay.playbooks.shadow import ShadowReport
     from spanreel.replay.playbooks.toolbox import Tools
 
 _ROOM = "spanreel.replay.playbooks"
@@ -146,6 +147,12 @@ class Playbook:
     def name(self) -> str:
         """As its author calls it."""
         return self._authored.name if self._authored else self.body.name
+
+    def _repr_html_(self) -> str:
+        from spanreel.replay.report.graph import of_playbook
+        from spanreel.replay.report.svg import svg
+
+        return svg(of_playbook(self.body))
 
     @property
     def hash(self) -> str:
@@ -280,6 +287,24 @@ class Playbook:
         from spanreel.replay.playbooks.review import Verdict, review
 
         return review(self.hash, Verdict(**said), self._store)
+
+    def shadow(self, runs: Any, params: Mapping[str, Any] | None = None, **given: Any) -> ShadowReport:
+        """Walk it in the shadow of recorded runs: what it would have done, against what the agent did.
+
+        Args:
+            runs: a run's name or a `Replay`, or several.
+            params: by name; default: what each run's input says, then what the run shows.
+            given: reads, writes, include_sources, see `shadow.shadow_over`.
+
+        Raises:
+            UnknownRun, AmbiguousRun, StoreError: there is no such run, or the store cannot be read.
+        """
+        from spanreel.replay.playbooks.shadow import shadow_over
+        from spanreel.replay.timeline import Replay
+
+        named = [runs] if isinstance(runs, (str, Replay)) else runs
+        functions = self._authored.functions if self._authored else None
+        return shadow_over(self.body, named, params, store=self._store, functions=functions, **given)
 
     def _wanted(self, params: Mapping[str, Any] | None, given: dict[str, Any]) -> Wanted:
         from spanreel.replay.playbooks.entry import Wanted

@@ -7,7 +7,6 @@ was compiled from that very run: that such a run is followed shows nothing, and 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from spanreel.exceptions import SpanreelError
 from spanreel.instrument import activate, codec, recorder
-from spanreel.instrument.guard import guard
 from spanreel.instrument.tools import declared
 from spanreel.location import announced_collector, resolve_store
 from spanreel.replay.network import denied_network
@@ -138,7 +135,7 @@ class Given:
 
     reads, writes: tools that are, whatever else is known of them. beside: an agent may be at work in this process:
     nothing that is the process's is touched, and Python states are not run. include_sources: the runs that the body was
-    compiled from are evidence, too.
+    compiled from are evidence, too. functions: of Python states that no module has, by name.
     """
 
     params: Mapping[str, Any] | None = None
@@ -146,6 +143,7 @@ class Given:
     writes: Sequence[str] = ()
     include_sources: bool = False
     beside: bool = False
+    functions: Mapping[str, Callable[..., Any]] | None = None
 
 
 def shadow(
@@ -185,15 +183,16 @@ def shadow_over(
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
     include_sources: bool = False,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     told: Callable[[Shadowed], None] | None = None,
 ) -> ShadowReport:
-    """The same of several runs; `told` is called after each."""
+    """The same of several runs; `told` is called after each, `functions` are those of Python states that no module has."""
+    given = Given(params, reads, writes, include_sources, functions=functions)
     found: list[Shadowed] = []
     with recorded_to(store):
         for run in runs:
-            one = shadow(
-                body, run, params, store=store, reads=reads, writes=writes, include_sources=include_sources
-            )
+            source = Source(run) if isinstance(run, Replay) else source_of(run, store)
+            one = walked(body, source, given, store)
             found.append(one)
             if told is not None:
                 told(one)
@@ -251,7 +250,7 @@ def walked(body: Body, source: Source, given: Given, store: str | os.PathLike[st
         return _said(one)
 
     with recorded_to(store), _closed(store, beside=given.beside):
-        surroundings = Surroundings(loader(store), code=not given.beside)
+        surroundings = Surroundings(loader(store), not given.beside, given.functions)
         says = root_says(body, params, counted=counted)
         walk = in_shadow(body, params, recording, safeties, surroundings, judge, says)
         if not judged:
@@ -352,43 +351,3 @@ def _closed(store: str | os.PathLike[str] | None, *, beside: bool) -> Generator[
     ports = (announced.http_port, announced.grpc_port) if announced else ()
     with denied_network(lambda _: None, ports):
         yield
-
-
-class Beside:
-    """Shadows that are walked beside an agent, after its run, in a thread of their own: it neither waits nor notices.
-
-    An error of ours is kept in `problems`, and raised at nobody.
-    """
-
-    def __init__(self) -> None:
-        self.found: list[Shadowed] = []
-        self.problems: list[str] = []
-        self._threads: list[threading.Thread] = []
-
-    def start(self, bodies: Sequence[Body], run_id: str, store: str | os.PathLike[str] | None = None) -> None:
-        """Walk these bodies over a run that has ended."""
-        thread = threading.Thread(target=self._walk, args=(bodies, run_id, store), name="spanreel shadow")
-        self._threads.append(thread)
-        thread.start()
-
-    def wait(self, timeout_s: float | None = None) -> list[Shadowed]:
-        """What they came to, once they are done; what is there after `timeout_s` seconds."""
-        for thread in self._threads:
-            thread.join(timeout_s)
-        return self.found
-
-    def _walk(self, bodies: Sequence[Body], run_id: str, store: str | os.PathLike[str] | None) -> None:
-        with guard("a shadow beside an agent"):
-            try:
-                found = recorder.current()
-                if found is not None:
-                    found.flush()
-                source = source_of(run_id, store)
-            except SpanreelError as error:
-                self.problems.append(str(error))
-                return
-            for body in bodies:
-                try:
-                    self.found.append(walked(body, source, Given(beside=True), store))
-                except SpanreelError as error:
-                    self.problems.append(f"{body.name}: {error}")

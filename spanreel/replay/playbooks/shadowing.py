@@ -61,10 +61,14 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a shadow may know besides the run. load: bodies of playbooks within; code: whether Python states are run."""
+    """What a shadow may know besides the run.
+
+    load: bodies of playbooks within; code: whether Python states are run; functions: of them, by name.
+    """
 
     load: Callable[[str, str | None], Body]
     code: bool = True
+    functions: Mapping[str, Callable[..., Any]] | None = None
 
 
 def in_shadow(
@@ -94,7 +98,7 @@ def in_shadow(
         about = {names.CODE_FUNCTION: ENTRY, names.RUN_ENTRY: invocation.FUNCTION, **said}
         root = invocation.begin(invocation.WORKFLOW, body.name, about, inputs=given)
         with _attached(root.context if root else otel_context.get_current()):
-            world = _Answers(Toolbox(), safeties=safeties, surroundings=surroundings, found=found)
+            world = _Answers(Toolbox(surroundings.functions), safeties=safeties, surroundings=surroundings, found=found)
             try:
                 found.walked = drive(walk(body, params), world)
             except Stopped as stopped:

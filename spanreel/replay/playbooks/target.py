@@ -21,11 +21,12 @@ from types import ModuleType
 from typing import Any, Final, Literal
 
 from spanreel.exceptions import BadInput, SpanreelError
+from spanreel.replay.playbooks import executors
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.checking import check
 from spanreel.replay.playbooks.file import SUFFIXES, PlaybookFile, examined
 from spanreel.replay.playbooks.lines import MAX_CHARACTERS
-from spanreel.replay.playbooks.wellformed import Problem, meant
+from spanreel.replay.playbooks.wellformed import FUNCTION, Problem, meant
 
 FORMS: Final = "a TARGET is file.yaml, file.py, module:name, playbook:NAME[@WHICH] or run:ID"
 NAMES: Final = ("playbook", "workflow", "wf")
@@ -111,7 +112,7 @@ def find(target: str, store: Any = None) -> Target:
     file, _, variable = target.rpartition(":") if ".py:" in target else (target, "", "")
     if file.endswith(".py"):
         return _of_python_file(target, Path(file), variable)
-    if name:
+    if FUNCTION.fullmatch(target):
         return _made(target, _attribute(_imported(kind, target), name, target))
     raise BadInput(f"{target} names nothing", FORMS)
 
@@ -225,13 +226,16 @@ def _not_imported(what: str, error: Exception) -> BadInput:
 
 
 def modules(names: list[str] | None) -> None:
-    """Import the modules that register tools: ``--tools``; a name, or a Python file.
+    """Import the modules that register tools: ``--tools``; a name, a Python file, or what `executors.named` takes.
 
     Raises:
         BadInput: one cannot be imported.
+        SpanreelError: an MCP server cannot be reached.
     """
     for name in names or ():
-        if name.endswith(".py"):
+        if executors.is_named(name):
+            executors.named(name)
+        elif name.endswith(".py"):
             if not Path(name).is_file():
                 raise BadInput(f"{name} is no file", "name a module, or a Python file")
             _from_file(Path(name).resolve())
