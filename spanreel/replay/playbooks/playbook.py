@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from spanreel.replay.playbooks.repairing import Repaired
     from spanreel.replay.playbooks.result import PlaybookResult
     from spanreel.replay.playbooks.review import Reviewed
-    from spanreel.replay.playbooks.simulation import Simulation
     from spanreel.replay.playbooks.shadow import ShadowReport
+    from spanreel.replay.playbooks.simulation import Simulation
     from spanreel.replay.playbooks.toolbox import Tools
 
 _ROOM = "spanreel.replay.playbooks"
