@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spanreel.exceptions import ApprovalPending, Divergence, EffectDenied, SpanreelError
     from spanreel.instrument.activate import Instrumentation, instrument, uninstrument
+    from spanreel.instrument.applying import aapply_tool_calls, apply_tool_calls
     from spanreel.instrument.approvals import await_approval
+    from spanreel.instrument.describing import tool_schemas
     from spanreel.instrument.responder import Decision
     from spanreel.instrument.runs import agent, note, outcome, run
     from spanreel.instrument.tools import tool
     from spanreel.replay.compare import ReplayComparison
     from spanreel.replay.execution import replaying
     from spanreel.replay.load import diff, load
+    from spanreel.replay.playbooks.playbook import Playbook
     from spanreel.replay.timeline import Replay
 
 __all__ = [
@@ -27,10 +30,13 @@ __all__ = [
     "Divergence",
     "EffectDenied",
     "Instrumentation",
+    "Playbook",
     "Replay",
     "ReplayComparison",
     "SpanreelError",
+    "aapply_tool_calls",
     "agent",
+    "apply_tool_calls",
     "await_approval",
     "diff",
     "instrument",
@@ -40,6 +46,7 @@ __all__ = [
     "replaying",
     "run",
     "tool",
+    "tool_schemas",
     "uninstrument",
 ]
 
@@ -57,6 +64,10 @@ _HOMES = {
     "outcome": "spanreel.instrument.runs",
     "run": "spanreel.instrument.runs",
     "tool": "spanreel.instrument.tools",
+    "Playbook": "spanreel.replay.playbooks.playbook",
+    "tool_schemas": "spanreel.instrument.describing",
+    "aapply_tool_calls": "spanreel.instrument.applying",
+    "apply_tool_calls": "spanreel.instrument.applying",
     "Replay": "spanreel.replay.timeline",
     "ReplayComparison": "spanreel.replay.compare",
     "replaying": "spanreel.replay.execution",

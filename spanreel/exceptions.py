@@ -5,12 +5,13 @@ SpanreelError                 a command or a call cannot do what was asked; says
 ├── AmbiguousRun              the prefix fits several runs
 ├── StoreError                the store is missing, newer, foreign or unreadable
 ├── BadInput                  a file, or bytes on a port, that cannot be read; names the place
+├── UnknownPlaybook           no playbook of that name, version or hash in the store
 ├── NotReplayable             the recording lacks what a replay needs; names what
 ├── NotDecidable              nothing waits for this decision, or it lacks what the project asks of one
 ├── Undecided                 a run cannot go on before somebody decides
 ├── NotCompilable             runs that cannot be made into a playbook; says why, with a code
 ├── ContractChanged           the code is not what was recorded; names what changed
-└── Refused                   a hook said no
+└── Refused                   a hook or a gate said no
 
 Signal (BaseException)        meant to pass through the `except Exception` of SDKs and tool nodes
 ├── Divergence                a replayed agent asked for something that was not recorded
@@ -63,6 +64,12 @@ class BadInput(SpanreelError):
     """Bytes from outside that cannot be read."""
 
 
+class UnknownPlaybook(SpanreelError):
+    """No playbook of that name, version or hash is in the store, or several are."""
+
+    exit_code = 2
+
+
 class NotReplayable(SpanreelError):
     """The recording lacks something that a replay needs."""
 
@@ -100,7 +107,7 @@ class ContractChanged(SpanreelError):
 
 
 class Refused(SpanreelError):
-    """A hook of the project refused what was asked."""
+    """A hook of the project, or a gate, refused what was asked."""
 
     exit_code = 5
 

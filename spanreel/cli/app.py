@@ -21,10 +21,12 @@ from spanreel.cli import (
     doctor,
     executing,
     files,
+    graphing,
     playbooks,
     reading,
     schemas,
     trying,
+    validating,
 )
 from spanreel.cli.overrides import Stepped
 from spanreel.cli.playbooks import help_of
@@ -51,11 +53,13 @@ COMMANDS = (
     ("reject", deciding.reject, "Reject what a run waits for."),
     ("resume", deciding.resume, "Go on with a paused, crashed or killed run."),
     ("ci", ci.ci, "Replay recordings against the code as it is."),
+    ("graph", graphing.graph, "Draw a playbook or a run."),
     ("diff", comparing.diff, "Compare two runs."),
     ("tail", reading.tail, "Follow the spans as they arrive."),
     ("import", files.import_, "Read spans from files."),
     ("export", files.export, "Write a run to a file."),
     ("rm", files.rm, "Delete runs."),
+    ("validate", validating.validate, "Check a playbook without running it."),
     ("collect", collecting.collect, "Receive spans over OTLP."),
     ("doctor", doctor.doctor, "Check whether everything is wired."),
     ("schema", schemas.schema, "Print the JSON Schema of an output."),

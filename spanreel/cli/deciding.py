@@ -208,7 +208,7 @@ def _decide(
         approval,
         approved=approved,
         reason=reason,
-        actor=_actor(actor),
+        actor=actor_of(actor),
         required_actor_keys=keys or (),
         require_reason=require_reason,
     )
@@ -235,7 +235,7 @@ def _decide(
     note(f"next: spanreel resume {short}")
 
 
-def _actor(said: str | None) -> Any:
+def actor_of(said: str | None) -> Any:
     """Whoever runs the command, unless they say who they are."""
     import getpass
     import json

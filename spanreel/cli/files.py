@@ -144,6 +144,7 @@ def export(
     from spanreel.collector import files
     from spanreel.collector.store import open_reader
     from spanreel.location import resolve_store
+    from spanreel.replay.hooks import BEFORE_EXPORT, consult, recorded
     from spanreel.wire.segments import origin
 
     with open_reader(resolve_store(store)) as reader:
@@ -152,6 +153,15 @@ def export(
         inside = {(one.trace_id, record.span_id) for one in parts for record in one.records}
         traces = dict.fromkeys(one.trace_id for one in parts)
         spans = [span for trace in traces for span in reader.spans(trace) if (trace, span.span_id) in inside]
+    root = next(span for span in spans if span.span_id == found.root.span_id)
+    about = {
+        "run_id": found.run_id,
+        "agent_name": found.agent_name,
+        "output": str(output) if output else None,
+    }
+    consult(
+        BEFORE_EXPORT, about, keep=lambda said: recorded(said.hook, root, said.refusal, resolve_store(store))
+    )
     if output:
         number = files.write_jsonl(spans, output)
         note(f"{output}: {plural(number, 'span')} of run {found.run_id}")

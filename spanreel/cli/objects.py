@@ -120,3 +120,26 @@ def timeline_of(run: Replay) -> Timeline:
         for step in run.steps
     ]
     return Timeline(run_id=run.run_id, started_at=run.started_at, duration=run.duration, steps=steps)
+
+
+class Finding(Frozen):
+    """What is wrong with a playbook; path: of the place in it, such as ``states.order.args``; line: of its file."""
+
+    level: Literal["error", "warning"]
+    path: str
+    line: int | None = None
+    message: str
+    remedy: str | None = None
+
+
+class Validation(Frozen):
+    """`spanreel validate --json`. valid: nothing is wrong; under `strict` no warning either."""
+
+    schema_: Literal["spanreel.validation.v1"] = Field(default="spanreel.validation.v1", alias="schema")
+    target: str
+    valid: bool
+    strict: bool
+    name: str | None = None
+    hash: str | None = None
+    states: int | None = None
+    problems: list[Finding]

@@ -48,6 +48,9 @@ PLAIN = BARE | {
     names.WIRE_DIALECT, names.WIRE_ROLE, names.WIRE_TRANSPORT, names.WIRE_LANE, names.WIRE_OUTCOME,
     names.WIRE_CHUNK_ENDS, names.WIRE_CHUNK_MICROS, names.REPLAY_TIER, names.REPLAY_SOURCE_SPAN, names.REPLAY_SCORE,
     names.WIRE_ASKED_DIALECT, names.WIRE_GIVEN_STATUS, names.FORK_STEP, names.CONTRACT,
+    names.PLAYBOOK_NAME, names.PLAYBOOK_HASH, names.PLAYBOOK_STATE, names.PLAYBOOK_VISIT, names.PLAYBOOK_NEXT,
+    names.PLAYBOOK_ATTEMPT, names.PLAYBOOK_PURPOSE, names.PLAYBOOK_MODE, names.PLAYBOOK_GUARD, names.PLAYBOOK_STOPPED_AT,
+    names.PLAYBOOK_MODEL_CALLS, names.PLAYBOOK_TOOL_CALLS,
     f"{names.NOTE}.kind", f"{names.OUTCOME}success", "openinference.span.kind", "llm.model_name", "llm.provider",
     "gen_ai.system", "tool.name", "traceloop.span.kind", "traceloop.entity.name",
 }  # fmt: skip

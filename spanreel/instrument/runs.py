@@ -137,8 +137,8 @@ def run(
 @overload
 def agent(function: F, /) -> F: ...
 @overload
-def agent(*, name: str | None = None) -> Callable[[F], F]: ...
-def agent(function: Any = None, /, *, name: str | None = None) -> Any:
+def agent(*, name: str | None = None, tags: Mapping[str, str] | None = None) -> Callable[[F], F]: ...
+def agent(function: Any = None, /, *, name: str | None = None, tags: Mapping[str, str] | None = None) -> Any:
     """Mark a function as an agent: each outermost call is a run, each nested one a step of it.
 
     Plain and async functions and generators. Arguments are recorded by parameter name, the result as the output.
@@ -146,10 +146,11 @@ def agent(function: Any = None, /, *, name: str | None = None) -> Any:
     Args:
         function: the agent.
         name: what it is called; default: the function's name.
+        tags: short labels to find its runs by.
     """
     if function is None:
-        return functools.partial(agent, name=name)
-    called = _Called(function, name or function.__name__)
+        return functools.partial(agent, name=name, tags=tags)
+    called = _Called(function, name or function.__name__, tags)
     wrapper = called.wrapper()
     wrapper.__spanreel__ = {"agent": called.name}
     return wrapper
@@ -201,10 +202,15 @@ def uninstall() -> None:
 class _Called:
     """A function that is an agent."""
 
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, tags: Mapping[str, str] | None = None
+    ) -> None:
         self.function = function
         self.name = name
         self._attributes = _entry(function)
+        self._attributes.update(
+            {f"{names.TAG}{key}": _attribute(value) for key, value in (tags or {}).items()}
+        )
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Invocation | None:
         if recorder.current() is None:

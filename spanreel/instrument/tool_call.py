@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -46,6 +46,7 @@ class Tool:
 
     safety: read | write | irreversible. idempotency_key: the parameter that carries it, or a function of the arguments.
     pre, post: what must hold around a call; playbooks enforce them, a plain call does not. function: its body.
+    description, schema (JSON Schema of its arguments): where its function's own do not say it.
     """
 
     name: str
@@ -54,6 +55,8 @@ class Tool:
     pre: tuple[Any, ...] = ()
     post: tuple[Any, ...] = ()
     function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+    description: str | None = field(default=None, compare=False, repr=False)
+    schema: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 def _same(value: Any) -> Any:
@@ -300,7 +303,9 @@ def _request(dispatch: Dispatch) -> ToolRequest:
     call_id, lane, said = dispatch.call_id, threads.MAIN, None
     with guard(f"reading the arguments of tool {known.name}"):
         arguments = _arguments(dispatch.arguments)
-        call_id = call_id or call_id_hint.get() or _native_call_id()
+        if call_id is None and (call_id := call_id_hint.get()):
+            call_id_hint.set(None)  # it is of this call, and of none that the tool makes itself
+        call_id = call_id or _native_call_id()
         lane = threads.lane()
         said = contract.of_function(known.function, known.safety) if known.function else None
     return ToolRequest(known.name, arguments, call_id, known.safety, dispatch.framework, lane, said)

@@ -33,6 +33,26 @@ def declared(name: str) -> Tool:
     return _declared.get(name) or Tool(name)
 
 
+def register(made: Tool) -> Callable[..., Any]:
+    """A tool that is not written here, such as one of a server: registered as `@spanreel.tool` would; gives its call.
+
+    Raises:
+        SpanreelError: for a safety class that does not exist.
+    """
+    if made.safety not in SAFETY:
+        raise SpanreelError(f"there is no safety class {made.safety!r}", f"use one of {', '.join(SAFETY)}")
+    _declared[made.name] = made
+    return recorded(made)
+
+
+def recorded(made: Tool) -> Callable[..., Any]:
+    """A tool's function as `@spanreel.tool` gives it: its calls are recorded, and answered in a replay."""
+    assert made.function is not None
+    wrapper: Any = functools.wraps(made.function)(_wrapper(made.function, made))
+    wrapper.__spanreel__ = made
+    return wrapper
+
+
 def registered() -> dict[str, Tool]:
     """Every tool that was declared with `@spanreel.tool` in this process, by name."""
     return dict(_declared)
@@ -82,11 +102,9 @@ def tool(
         return functools.partial(
             tool, name=name, safety=safety, idempotency_key=idempotency_key, pre=pre, post=post
         )
-    known = Tool(name or function.__name__, safety, idempotency_key, tuple(pre), tuple(post), function)
-    _declared[known.name] = known
-    wrapper: Any = functools.wraps(function)(_wrapper(function, known))
-    wrapper.__spanreel__ = known
-    return wrapper
+    return register(
+        Tool(name or function.__name__, safety, idempotency_key, tuple(pre), tuple(post), function)
+    )
 
 
 def _wrapper(function: Callable[..., Any], known: Tool) -> Any:

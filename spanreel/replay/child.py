@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from spanreel.exceptions import ApprovalPending, DecisionNeeded, NotReplayable, Signal, SpanreelError
 from spanreel.location import resolve_store
-from spanreel.replay import commands, contract
+from spanreel.replay import commands, contract, starting
 from spanreel.replay.policy import Policy
 from spanreel.wire import attributes as names
 
@@ -139,11 +139,14 @@ def run_command(
 
     Raises:
         SpanreelError: there is no such program, or it is none of Python's.
+        Refused: a hook of the project said no.
     """
     program = commands.program(command)
     environment = os.environ | ({"SPANREEL_STORE": str(resolve_store(store))} if store else {})
     line = [program.interpreter, *program.options, "-m", _LAUNCH, *program.arguments]
-    code, _ = _ran(line, None, environment, None, echo)
+    allowed, since, pids = starting.ask_command(command, resolve_store(store)), time.time_ns(), list[int]()
+    code, _ = _ran(line, None, environment, None, echo, started=pids.append)
+    starting.keep_in_runs(allowed, resolve_store(store), pids[0], since)
     return 128 - code if code < 0 else code
 
 
@@ -216,10 +219,12 @@ def _ran(
     timeout: float | None,
     echo: Echo,
     killed: Callable[[int], object] = int,
+    started: Callable[[int], object] = int,
 ) -> tuple[int, tuple[str | None, str | None]]:
     pipe = subprocess.PIPE if echo == "capture" else None
     stdout = _our_stderr() if echo == "stderr" else pipe
     child = subprocess.Popen(line, cwd=folder, env=environment, stdout=stdout, stderr=pipe, text=True)
+    started(child.pid)
     with _signals_to(child):
         try:
             output = child.communicate(timeout=timeout)

@@ -1,7 +1,7 @@
 """LOUD: the project's own say before something happens: a function, or a program that reads JSON.
 
-Events: `before_resume`. A hook that raises, or exits with another code than 0, refuses it. What it said becomes a span of
-the run. It runs with this process's rights and no shell.
+Events: see `EVENTS`. A hook that raises, or exits with another code than 0, refuses it. What it said becomes a span: of the
+run, or beside the playbook's body. It runs with this process's rights and no shell.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 
     from spanreel.wire.spans import Span
 
+BEFORE_RUN: Final = "before_run"
+BEFORE_LIVE_TOOL: Final = "before_live_tool"
+BEFORE_PROMOTE: Final = "before_promote"
+BEFORE_EXPORT: Final = "before_export"
 BEFORE_RESUME: Final = "before_resume"
-EVENTS: Final = (BEFORE_RESUME,)
+EVENTS: Final = (BEFORE_RUN, BEFORE_LIVE_TOOL, BEFORE_PROMOTE, BEFORE_EXPORT, BEFORE_RESUME)
+"""A command or a playbook is run; an execution, or a playbook, lets a tool run that may write; a playbook is promoted; a
+run is written to a file; a run goes on."""
 SECONDS: Final = 120.0
 _FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -90,6 +96,89 @@ def ask(hook: Hook, event: Mapping[str, Any], seconds: float = SECONDS) -> None:
         raise Refused(f"the hook {' '.join(hook.command)} refused: {refusal}", "")
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a hook said. refusal: None: it had nothing against it."""
+
+    hook: Hook
+    refusal: Refused | None
+
+    def facts(self) -> dict[str, Any]:
+        """As attributes of a span."""
+        return {
+            names.DECISION: "hook",
+            names.DECISION_TO: "allowed" if self.refusal is None else "refused",
+            names.DECISION_ACTOR: " ".join(self.hook.command),
+            f"{names.OUTCOME}success": self.refusal is None,
+            f"{names.OUTCOME}summary": None if self.refusal is None else str(self.refusal.args[0]),
+        }
+
+
+def consult(
+    event: str,
+    about: Mapping[str, Any],
+    given: Sequence[str] = (),
+    keep: Callable[[Said], object] | None = None,
+) -> list[Said]:
+    """Ask every hook of an event, in order, up to the first that refuses.
+
+    Args:
+        event: one of `EVENTS`.
+        about: what is about to happen, as JSON can tell it.
+        given: hooks besides the project's.
+        keep: told what each of them said, before a refusal is raised.
+
+    Raises:
+        Refused: a hook said no.
+        BadInput: the project's hooks are not as they should be.
+    """
+    found: list[Said] = []
+    for hook in hooks(event, given):
+        refusal = None
+        try:
+            ask(hook, about)
+        except Refused as error:
+            refusal = error
+        found.append(Said(hook, refusal))
+        if keep is not None:
+            keep(found[-1])
+        if refusal is not None:
+            raise refusal
+    return found
+
+
+def within(said: Said) -> None:
+    """Keep in the run under way in this process what a hook said; nothing where nobody records."""
+    from spanreel.instrument import recorder
+
+    recording = recorder.current()
+    if recording is not None:
+        facts = {key: value for key, value in said.facts().items() if value is not None}
+        span = recording.start(f"hook {said.hook.event}", names.KIND_INTERNAL, facts, outward=False)
+        recording.end(span, durable=said.refusal is not None)
+
+
+def live_tool(name: str, arguments: Any, safety: str, call_id: str | None = None) -> None:
+    """Ask before a tool that is not `read` runs for real in an execution or a playbook.
+
+    Raises:
+        Refused: a hook said no.
+    """
+    if safety == "read":
+        return
+    about = {"tool": name, "arguments": arguments, "safety": safety, "call_id": call_id, "run_id": _run_id()}
+    consult(BEFORE_LIVE_TOOL, about, keep=within)
+
+
+def _run_id() -> str | None:
+    from opentelemetry import context
+
+    from spanreel.instrument.tracing import RUN_KEY
+
+    found = context.get_current().get(RUN_KEY)
+    return found if isinstance(found, str) else None
+
+
 def recorded(hook: Hook, root: Span, refusal: Refused | None, store: Path) -> None:
     """Keep in the run what a hook said of it.
 
@@ -100,8 +189,7 @@ def recorded(hook: Hook, root: Span, refusal: Refused | None, store: Path) -> No
     from spanreel.replay.approvals import written
 
     said = {
-        f"{names.OUTCOME}success": refusal is None,
-        f"{names.OUTCOME}summary": None if refusal is None else str(refusal.args[0]),
+        **Said(hook, refusal).facts(),
         names.RUN_ID: root.attributes.get(names.RUN_ID),
         names.CAPTURE_LEVEL: root.attributes.get(names.CAPTURE_LEVEL),
     }

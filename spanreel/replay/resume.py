@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spanreel.exceptions import ContractChanged, NotReplayable, Refused, Undecided
+from spanreel.exceptions import ContractChanged, NotReplayable, Undecided
 from spanreel.location import resolve_store
 from spanreel.replay import contract, origin
 from spanreel.replay.approvals import gates_of
 from spanreel.replay.files import file_of
-from spanreel.replay.hooks import BEFORE_RESUME, ask, hooks, recorded
+from spanreel.replay.hooks import BEFORE_RESUME, consult, recorded
 from spanreel.replay.policy import Policy
 from spanreel.replay.recording import ModelEffect, Recording
 from spanreel.replay.stored import Stored, stored
@@ -142,15 +142,9 @@ def _ask(
         "contract": said.get(names.CONTRACT),
         "approvals": [_told(gate) for gate in gates],
     }
-    for hook in hooks(BEFORE_RESUME, given):
-        refusal = None
-        try:
-            ask(hook, event)
-        except Refused as error:
-            refusal = error
-        recorded(hook, found.root, refusal, store)
-        if refusal is not None:
-            raise refusal
+    consult(
+        BEFORE_RESUME, event, given, keep=lambda said: recorded(said.hook, found.root, said.refusal, store)
+    )
 
 
 def _told(gate: Gate) -> dict[str, Any]:

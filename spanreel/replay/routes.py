@@ -15,6 +15,7 @@ from spanreel.exceptions import BudgetSpent, SpanreelError
 from spanreel.instrument.responder import ModelRequest, ModelRoute, ToolRequest, ToolRoute
 from spanreel.replay import crossing, overrides, pricing
 from spanreel.replay.callsite import code_line
+from spanreel.replay.hooks import live_tool
 from spanreel.wire import recognise
 from spanreel.wire.dialect import Reply
 from spanreel.wire.lenient import mapping, parse
@@ -60,8 +61,10 @@ class Router:
 
         Raises:
             BudgetSpent: the time is up.
+            Refused: a hook of the project said no.
         """
         self._in_time(f"step {step}: tool {request.name}")
+        live_tool(request.name, request.arguments, request.safety, request.call_id)
         self._books.live += 1
         return ToolRoute()
 

@@ -147,6 +147,9 @@ PLAYBOOK_AVOIDED: Final = (
 PLAYBOOK_BODY: Final = "spanreel.playbook.body"  # JSON text, on the span that keeps a body
 PLAYBOOK_ORIGIN: Final = "spanreel.playbook.origin"
 PLAYBOOK_REPORT: Final = "spanreel.playbook.report"  # JSON: what the compiler said of it
+PLAYBOOK_HISTORY: Final = (
+    "spanreel.playbook.history"  # JSON: of a body that was imported, what its file told of where it came from
+)
 PLAYBOOK_PARENT: Final = "spanreel.playbook.parent"  # the hash that a repair began with
 DECISION: Final = (
     "spanreel.decision.kind"  # added | status | promote | review | repair | dispatch | hook | exported | ...

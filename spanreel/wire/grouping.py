@@ -1,6 +1,7 @@
 """Runs of a pile of records: which spans belong together, which of them is the root, what became of it.
 
-Given values, it decides; it reads no attributes and opens nothing. Every span (once per id) is in exactly one run.
+Given values, it decides; it reads no attributes and opens nothing. Every span (once per id) is in exactly one run, but for
+the bodies of playbooks and what was decided about them, which are in none.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from spanreel.wire.playbooks import KIND as PLAYBOOK
 from spanreel.wire.records import Record
 from spanreel.wire.segments import Segment, joined
 from spanreel.wire.steps import MODEL_KINDS, ROOT_KINDS, STEP_KINDS, Step, failed, order, steps_of
@@ -127,7 +129,8 @@ def apart(records: Iterable[Record]) -> list[Run]:
     """The runs as `group` finds them, each segment of a resumed run for itself."""
     traces: dict[str, list[Record]] = defaultdict(list)
     for record in latest(records):
-        traces[record.trace_id].append(record)
+        if record.kind != PLAYBOOK:
+            traces[record.trace_id].append(record)
     runs = [run for found in traces.values() for run in _runs_of(found)]
     runs.sort(key=lambda run: (run.started_ns, run.run_id))
     return runs

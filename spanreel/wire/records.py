@@ -22,7 +22,8 @@ class Record:
     """One span, interpreted.
 
     kind: llm · embedding · tool · agent · workflow · step · chain · retrieval · rerank · memory · plan · guardrail ·
-        evaluator · prompt · approval · agent_create · llm_fetch · raw · ignore · span (nothing GenAI).
+        evaluator · prompt · approval · agent_create · llm_fetch · raw · ignore · playbook (a body, or a decision about one:
+        of no run) · span (nothing GenAI).
     exchange: the span is one HTTP attempt that a spanreel tap captured (bytes are there).
     usage: inclusive counts of this call; of agents and workflows it is an aggregate and must not be summed.
     source: recorded | live | stub | deny for spans of an execution; None for an ordinary recording.

@@ -11,7 +11,12 @@ from pathlib import Path
 from spanreel.collector.store.drain import drain as drain_spool
 from spanreel.collector.store.drain import waiting
 from spanreel.collector.store.reader import Counts, Reader
-from spanreel.collector.store.schema import BehindError, connect_for_reading, connect_for_writing
+from spanreel.collector.store.schema import (
+    BehindError,
+    connect_for_reading,
+    connect_for_writing,
+    connect_to_copy,
+)
 from spanreel.collector.store.writer import Added, Writer
 from spanreel.exceptions import StoreError
 
@@ -33,7 +38,8 @@ def open_reader(path: Path, *, drain: bool = True) -> Reader:
     Args:
         path: of the store.
         drain: first bring in what processes left in the spool. Where the store cannot be written, or somebody else
-            keeps it locked, the reader works on a private copy with the spool brought into it (`overlay`).
+            keeps it locked, the reader works on a private copy with the spool brought into it (`overlay`); as it does on
+            a store of an earlier version that cannot be brought up to date.
 
     Raises:
         StoreError: there is neither a store nor a spool, or the store cannot be read.
@@ -42,14 +48,20 @@ def open_reader(path: Path, *, drain: bool = True) -> Reader:
         with Writer(path) as writer:
             drain_spool(writer)
         return Reader(connect_for_reading(path), path)
-    connection = _up_to_date(path)
+    try:
+        connection = _up_to_date(path)
+    except BehindError:
+        return _overlay(connect_to_copy(path), path, drain=drain)
     try:
         behind = drain and waiting(path, connection)
         if not behind:
             return Reader(connection, path)
         if _drained(path):
             return Reader(connection, path)
-        return _overlay(connection, path)
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.backup(copy)
+        connection.close()
+        return _overlay(copy, path)
     except BaseException:
         connection.close()
         raise
@@ -58,8 +70,11 @@ def open_reader(path: Path, *, drain: bool = True) -> Reader:
 def _up_to_date(path: Path) -> sqlite3.Connection:
     try:
         return connect_for_reading(path)
-    except BehindError:  # or somebody else is making it at this moment, for whom this waits
-        connect_for_writing(path).close()
+    except BehindError as behind:  # or somebody else is making it at this moment, for whom this waits
+        try:
+            connect_for_writing(path).close()
+        except StoreError:
+            raise behind from None
         return connect_for_reading(path)
 
 
@@ -72,9 +87,7 @@ def _drained(path: Path) -> bool:
     return True
 
 
-def _overlay(connection: sqlite3.Connection, path: Path) -> Reader:
-    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    connection.backup(copy)
-    connection.close()
-    drain_spool(Writer(path, copy), keep_files=True)
+def _overlay(copy: sqlite3.Connection, path: Path, *, drain: bool = True) -> Reader:
+    if drain:
+        drain_spool(Writer(path, copy), keep_files=True)
     return Reader(copy, path, overlay=True)

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, fields
 from typing import Any, Final, TypeVar, cast, overload
 
+from spanreel.collector.store import playbooks
 from spanreel.collector.store.rows import records
 from spanreel.wire.grouping import Run, Step, apart
+from spanreel.wire.playbooks import KIND as PLAYBOOK
 from spanreel.wire.records import Record
 from spanreel.wire.usage import Usage
 
@@ -101,7 +103,10 @@ def outdated(connection: sqlite3.Connection) -> list[int]:
 
 
 def delete(connection: sqlite3.Connection, run_id: str) -> int:
-    """Delete a run with its spans; gives the number of spans. What they alone referred to is swept by `sweep`."""
+    """Delete a run with its spans; gives the number of spans. What they alone referred to is swept by `sweep`.
+
+    Bodies of playbooks, and what was decided about them, are of no run and stay.
+    """
     trace_id, _, root = run_id.partition(":")
     row = connection.execute("SELECT id FROM trace WHERE trace_id = ?", (bytes.fromhex(trace_id),)).fetchone()
     if row is None:
@@ -119,7 +124,9 @@ def delete(connection: sqlite3.Connection, run_id: str) -> int:
         )
         deleted = len(spans)
     else:
-        deleted = connection.execute("DELETE FROM span WHERE trace = ?", row).rowcount
+        query = "DELETE FROM span WHERE trace = ? AND shape NOT IN (SELECT id FROM shape WHERE kind = ?)"
+        deleted = connection.execute(query, (trace, PLAYBOOK)).rowcount
+    playbooks.forget_deleted(connection)
     _drop_runs(connection, trace)
     if connection.execute("SELECT 1 FROM span WHERE trace = ? LIMIT 1", row).fetchone():
         connection.execute("UPDATE trace SET stale = 1 WHERE id = ?", row)

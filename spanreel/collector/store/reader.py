@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from spanreel.collector.store import grouped
+from spanreel.collector.store import grouped, playbooks
 from spanreel.collector.store.keys import Keys
 from spanreel.collector.store.restorer import Reference, Restorer
 from spanreel.collector.store.rows import records
@@ -153,6 +153,29 @@ class Reader:
         """Ids of the traces that hold spans of one process, by its `service.instance.id`."""
         with _as_store_errors(self.path):
             return [row[0] for row in self._connection.execute(_PROCESS_QUERY, (instance,)).fetchall()]
+
+    def library(self) -> list[tuple[Span, bool]]:
+        """The spans of bodies of playbooks and of decisions about them, in order of arrival; and whether made here."""
+        with _as_store_errors(self.path):
+            kept = playbooks.library(self._connection)
+            found = [
+                (kept[trace][span.span_id], span)
+                for trace in kept
+                for span in self.spans(trace)
+                if span.span_id in kept[trace]
+            ]
+        found.sort(key=lambda one: one[0])
+        return [(span, here) for (_, here), span in found]
+
+    def executions(self) -> list[tuple[playbooks.Walked, Run]]:
+        """Every span that is an execution of a playbook, oldest first, with its run; segments of a resumed one are one run."""
+        with _as_store_errors(self.path):
+            walked = playbooks.walked(self._connection)
+            if not walked:
+                return []
+            traces = {one.trace_id for one in walked}
+            runs = joined(self._listed(lambda run: run.trace_id in traces, playbooks.IN_TRACES))
+        return playbooks.paired(walked, runs)
 
     def tail(self, after: int = 0, limit: int = 10_000) -> tuple[int, list[Record]]:
         """Records in order of arrival, after a position that an earlier call gave; and the new position."""

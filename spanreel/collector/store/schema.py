@@ -13,7 +13,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spanreel.collector.store import keys
+from spanreel.collector.store import keys, playbooks
 from spanreel.collector.store.views import VIEWS
 from spanreel.exceptions import StoreError
 from spanreel.location import prepare_folder
@@ -26,6 +26,7 @@ _SPACING: Final = re.compile(r"[ \n]*--[^\n]*\n *|[ \n]+")
 _COMMA: Final = re.compile(r"('[^']*')|, ")  # a literal, or a comma outside of one
 MIGRATION_SET: Final = "spanreel"
 _FIRST: Final = "m0001_spans_runs_and_contents"
+_KNOWN: Final[tuple[str, ...]] = (_FIRST, "m0002_playbooks")
 
 _TABLES: Final = """
 CREATE TABLE trace(
@@ -96,14 +97,23 @@ def migrations() -> Migrations:
 
     def first(db: Database) -> None:
         """Spans as rows, runs as what grouping made of them, messages once by content."""
-        for statement in _statements(_TABLES + VIEWS):
-            # the file keeps the text, and a small store is mostly that
-            short = _SPACING.sub(" ", statement).strip()
-            db.execute(_COMMA.sub(lambda found: found[1] or ",", short))
+        _run(db, _TABLES + VIEWS)
         db.conn.executemany("INSERT INTO attribute_key(name, what) VALUES (?, ?)", [*keys.FIRST.items()])
 
-    found(name=_FIRST)(first)
+    def second(db: Database) -> None:
+        """Bodies, decisions and executions of playbooks are found without reading every span. None was written before."""
+        _run(db, playbooks.TABLE)
+
+    for name, change in zip(_KNOWN, (first, second), strict=True):
+        found(name=name)(change)
     return found
+
+
+def _run(db: Database, script: str) -> None:
+    for statement in _statements(script):
+        # the file keeps the text, and a small store is mostly that
+        short = _SPACING.sub(" ", statement).strip()
+        db.execute(_COMMA.sub(lambda found: found[1] or ",", short))
 
 
 def _statements(script: str) -> list[str]:
@@ -177,6 +187,24 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def connect_to_copy(path: Path) -> sqlite3.Connection:
+    """A private copy in memory, of this version; for a store of an earlier one that cannot be written.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        connection = _open_read_only(path)
+        connection.backup(copy)
+        connection.close()
+        _migrate(copy, path)
+    except sqlite3.Error as error:
+        copy.close()
+        raise unusable(path, error) from error
+    return copy
+
+
 def check_version(connection: sqlite3.Connection, path: Path) -> list[str]:
     """The migrations that the store still lacks.
 
@@ -186,7 +214,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> list[str]:
     tables = {
         str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     }
-    known = [_FIRST]
+    known: list[str] = [*_KNOWN]
     if "_sqlite_migrations" not in tables:
         if tables:
             raise StoreError(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from spanreel.collector.bases import RequestBodies
-from spanreel.collector.store import grouped, rows
+from spanreel.collector.store import grouped, playbooks, rows
 from spanreel.collector.store.contents import Contents, members_of, object_of
 from spanreel.collector.store.keys import Keys
 from spanreel.collector.store.restorer import Restorer
@@ -215,6 +215,7 @@ class Writer:
         seen: dict[tuple[int, str], _Known] = {}
         pending: list[list[Any] | None] = []
         replaced: list[tuple[int]] = []
+        about: dict[int, playbooks.Row] = {}
         counts = [0, 0, 0]
         for span in spans:
             record = conventions.read(span)
@@ -230,14 +231,19 @@ class Writer:
                     replaced.append((known.rowid,))
                 else:
                     pending[known.pending] = None
+                    about.pop(known.rowid, None)
             else:
                 counts[0] += 1
             rowid += 1
             seen[key] = _Known(rowid, record.open, len(pending))
             pending.append(self._row(span, record, rowid, trace))
+            if (said := playbooks.row_of(span, rowid)) is not None:
+                about[rowid] = said
         self._connection.executemany("DELETE FROM span WHERE id = ?", replaced)
+        self._connection.executemany("DELETE FROM playbook WHERE span = ?", replaced)
         self._contents.flush()
         self._connection.executemany(rows.INSERT_SPAN, [row for row in pending if row is not None])
+        playbooks.keep(self._connection, about.values())
         stale = {(trace,) for trace, _ in seen}
         self._connection.executemany("UPDATE trace SET stale = 1 WHERE id = ? AND NOT stale", list(stale))
         return Added(*counts)

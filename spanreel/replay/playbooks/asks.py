@@ -39,6 +39,21 @@ class Stopped(Exception):
         self.failure = failure
 
 
+class Misfit(Exception):
+    """A model's answer is not what was asked for. stage: where that was found; issues: what is wrong, each with its place.
+
+    cost: what it cost, USD, where somebody knows.
+    """
+
+    def __init__(self, stage: str, issues: list[str], chars: int = 0) -> None:
+        more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
+        super().__init__(f"the model's answer does not fit: {stage}: {issues[0]}{more}")
+        self.stage = stage
+        self.cost: Any = None
+        self.issues = issues
+        self.chars = chars
+
+
 @dataclass(frozen=True, slots=True)
 class ToolFacts:
     """What is known of a registered tool. pre, post: its author's conditions, objects or callables."""
@@ -63,6 +78,7 @@ class Enter:
 
     state: str
     visit: int
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,7 @@ class Leave:
     next: str | None
     failure: Failure | None = None
     saved: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

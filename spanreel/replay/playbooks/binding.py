@@ -10,14 +10,23 @@ wanted, is an error, never a guess.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from spanreel.replay.playbooks.patterns import NoPattern, occurs, whole
+
 Variables = Mapping[str, Any]
+DESCENTS: Final = 2
+"""How often a path may look everywhere (`..`): each time multiplies the work."""
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _ROOT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_PARAM = re.compile(
+    r"""(?:^|\$\.|\$\[\s*['"])params(?:['"]\s*\])?(?:\.([A-Za-z_]\w*)|\[\s*['"]([^'"]+)['"]\s*\])"""
+)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 
 
@@ -47,29 +56,57 @@ class Binding:
         inside = re.findall(r"\$\.?\[?['\"]?([A-Za-z_][A-Za-z0-9_-]*)", _QUOTED.sub(_key_only, self.path))
         return {name for name in (self.root, *inside) if name}
 
+    def params(self) -> set[str]:
+        """Every parameter that it names."""
+        said = _QUOTED.sub(_key_only, self.path or "")
+        return {one or other for one, other in _PARAM.findall(said)}
+
 
 def _key_only(found: re.Match[str]) -> str:
     return found[0] if _ROOT.fullmatch(found[0][1:-1]) else '""'
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            return float(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return _finite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(value)
     return value
+
+
+def _finite(text: str) -> Any:
+    """JSON, and no number in it that is none."""
+
+    def refused(word: str) -> Any:
+        raise ValueError(word)
+
+    def number(word: str) -> float:
+        if not math.isfinite(found := float(word)):
+            raise ValueError(word)
+        return found
+
+    return json.loads(text, parse_constant=refused, parse_float=number)
+
+
+def _cased(change: Callable[[str], str]) -> Callable[[Any], str]:
+    def changed(value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError(value)
+        return change(value)
+
+    return changed
 
 
 FILTERS: Final[dict[str, Callable[[Any], Any]]] = {
     "list": lambda value: value,  # every value that the path finds
     "count": len,
     "string": lambda value: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
+    "text": lambda value: "" if value is None else FILTERS["string"](value),
     "number": _number,
-    "json": lambda value: json.loads(value) if isinstance(value, str) else value,
-    "lower": lambda value: str(value).lower(),
-    "upper": lambda value: str(value).upper(),
-    "strip": lambda value: str(value).strip(),
+    "json": lambda value: _finite(value) if isinstance(value, str) else value,
+    "lower": _cased(str.lower),
+    "upper": _cased(str.upper),
+    "strip": _cased(str.strip),
 }
 _MANY: Final = ("list", "count")
 
@@ -112,8 +149,8 @@ def _binding(text: str) -> Binding:
             raise Unbound(f"there is no filter {name!r} in {{{{ {text} }}}}; there are {', '.join(FILTERS)}")
     if head[:1] in '"-0123456789' or head in ("true", "false", "null"):
         try:
-            return Binding(text, None, json.loads(head), tuple(filters))
-        except ValueError:
+            return Binding(text, None, _finite(head), tuple(filters))
+        except (ValueError, RecursionError):
             raise Unbound(f"{{{{ {text} }}}} is neither a path nor a JSON value") from None
     if not _ROOT.match(head):
         raise Unbound(f"{{{{ {text} }}}} does not begin with a variable")
@@ -137,6 +174,24 @@ def _split(text: str) -> list[str]:
     return [*parts, text[start:].strip()]
 
 
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    """RFC 9535 with patterns that end."""
+    import jsonpath_rfc9535 as jsonpath
+    from jsonpath_rfc9535.function_extensions import Search
+
+    def function(test: Callable[[Any, str], bool]) -> Any:
+        class Tested(Search):
+            def __call__(self, string: object, pattern: object) -> bool:
+                return isinstance(string, str) and isinstance(pattern, str) and test(pattern, string)
+
+        return Tested()
+
+    environment = jsonpath.JSONPathEnvironment()
+    environment.function_extensions |= {"match": function(whole), "search": function(occurs)}
+    return environment
+
+
 @lru_cache(maxsize=4096)
 def query(path: str) -> Any:
     """The compiled JSON path of a path from the variables on.
@@ -147,11 +202,14 @@ def query(path: str) -> Any:
     import jsonpath_rfc9535 as jsonpath
 
     root = _ROOT.match(path)
-    assert root is not None
+    if root is None:
+        raise Unbound(f"{{{{ {path} }}}} does not begin with a variable")
+    if _QUOTED.sub("", path).count("..") > DESCENTS:
+        raise Unbound(f"{{{{ {path} }}}} looks everywhere more than {DESCENTS} times")
     try:
-        return jsonpath.compile(f"$[{json.dumps(root[0])}]{path[root.end() :]}")
+        return _environment().compile(f"$[{json.dumps(root[0])}]{path[root.end() :]}")
     except (jsonpath.JSONPathError, RecursionError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        said = str(error).splitlines()[0].partition(", line ")[0] if str(error) else type(error).__name__
         raise Unbound(f"{{{{ {path} }}}} is no JSON path: {said}") from None
 
 
@@ -161,8 +219,9 @@ def found(path: str, variables: Variables) -> list[Any]:
 
     try:
         return query(path).find(variables).values()
-    except (jsonpath.JSONPathError, RecursionError) as error:
-        raise Unbound(f"{{{{ {path} }}}} cannot be followed: {error}") from None
+    except (jsonpath.JSONPathError, RecursionError, NoPattern) as error:
+        said = str(error).partition(", line ")[0] or type(error).__name__
+        raise Unbound(f"{{{{ {path} }}}} cannot be followed: {said}") from None
 
 
 def one(path: str, variables: Variables) -> Any:
@@ -188,9 +247,17 @@ def _value(binding: Binding, variables: Variables) -> Any:
     for name in binding.filters:
         try:
             value = FILTERS[name](value)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise Unbound(f"{{{{ {binding.text} }}}}: {name} cannot be made of {_short(value)}") from error
     return value
+
+
+def _in_a_text(piece: Binding, variables: Variables) -> str:
+    value = _value(piece, variables)
+    try:
+        return FILTERS["string"](value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Unbound(f"{{{{ {piece.text} }}}}: no text can be made of {type(value).__name__}") from error
 
 
 def bind(value: Any, variables: Variables) -> Any:
@@ -205,8 +272,7 @@ def bind(value: Any, variables: Variables) -> Any:
         pieces = parse(value)
         if len(pieces) == 1 and isinstance(pieces[0], Binding):
             return _value(pieces[0], variables)
-        texts = (piece if isinstance(piece, str) else _value(piece, variables) for piece in pieces)
-        return "".join(text if isinstance(text, str) else FILTERS["string"](text) for text in texts)
+        return "".join(piece if isinstance(piece, str) else _in_a_text(piece, variables) for piece in pieces)
     if isinstance(value, Mapping):
         return {key: bind(item, variables) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

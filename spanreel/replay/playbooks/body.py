@@ -23,7 +23,7 @@ END: Final = "end"
 MAX_STEPS: Final = 200
 ACTIONS: Final = ("tool", "llm", "branch", "approval", "assert", "playbook", "python", "set")
 """What a state can be, exactly one of them. A state with none of them only leads on."""
-PROVENANCE: Final = frozenset({"derived_from", "origin", "notes", "examples"})
+PROVENANCE: Final = frozenset({"derived_from", "origin", "notes", "examples", "provenance"})
 """Keys that are no part of a playbook's identity, wherever they are."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 RESERVED: Final = frozenset({"params", "result", "state", "end", "true", "false", "null"})
@@ -51,7 +51,7 @@ class Param(Frozen):
     """What a run of the playbook is given.
 
     Attributes:
-        type: string, integer, number, boolean, array or object.
+        type: string, integer, number, boolean, array, object, or any of them.
         pattern: of a string: a regular expression that the whole of it matches.
         enum, minimum, maximum, items: as in JSON Schema.
         required: a run without it is refused; not where there is a default.
@@ -59,7 +59,7 @@ class Param(Frozen):
         examples: values that the source runs had; never used as a default.
     """
 
-    type: Literal["string", "integer", "number", "boolean", "array", "object"] = "string"
+    type: Literal["string", "integer", "number", "boolean", "array", "object", "any"] = "string"
     pattern: str | None = None
     format: str | None = None
     enum: list[Any] | None = None
@@ -76,6 +76,8 @@ class Param(Frozen):
         """The JSON Schema of a value."""
         names = ("type", "pattern", "format", "enum", "minimum", "maximum", "items", "description")
         found = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.type == "any":
+            del found["type"]
         if self.pattern is not None:
             found["pattern"] = f"^(?:{self.pattern})$"
         return found
@@ -303,6 +305,13 @@ class Extract(Frozen):
     parameters: Json = Field(default_factory=dict)
 
 
+class Edge(Frozen):
+    """A way from one state to another that was declared."""
+
+    from_: str = Field(alias="from")
+    to: str
+
+
 class Body(Frozen):
     """A playbook.
 
@@ -311,9 +320,11 @@ class Body(Frozen):
         risk: low: no gate of its own; medium: an irreversible state waits for an approval; high: every write does.
         success: what holds, of the variables and of `result` (the output), when it is over.
         promotion: gates of its own, over those of the project; see `promotion`.
+        edges: the ways on that are declared; where there are any, there are no others.
         output: what a run comes to, with bindings; default: the last result.
         origin: how it came to be. derived_from: the runs, by id.
         notes: what the compiler, or a repair, wants people to know.
+        provenance: of an exported one: what was decided about it, and on which evidence.
     """
 
     spanreel: Literal["playbook/v1"] = FORMAT
@@ -330,11 +341,13 @@ class Body(Frozen):
     initial: str
     max_steps: int = Field(default=MAX_STEPS, ge=1, le=100_000)
     states: dict[Name, State]
+    edges: list[Edge] = Field(default_factory=list[Edge])
     output: Any = None
     meta: Json = Field(default_factory=dict)
     origin: Origin | None = None
     derived_from: list[str] = Field(default_factory=list[str])
     notes: list[str] = Field(default_factory=list[str])
+    provenance: Json = Field(default_factory=dict)
 
     def document(self) -> Json:
         """As its file says it: what is not said is left out."""

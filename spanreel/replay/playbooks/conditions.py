@@ -13,11 +13,14 @@ the path starts at the result, elsewhere at the variables; `{"var": path}` start
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from spanreel.replay.playbooks.binding import Unbound, Variables, bind, found, query
+from spanreel.replay.playbooks.patterns import NoPattern, occurs
+from spanreel.wire.content import canonical_json
 
 MISSING: Final = object()
 SUBJECTS: Final = ("json", "var")
@@ -40,8 +43,6 @@ PROBES: Final = (
 """Conditions of the surroundings, see `surroundings`. `judge` asks a model: its answer is not deterministic."""
 OF_PROGRAMS: Final = ("exit_code", "stdout_contains", "stderr_contains", "output_regex")
 """Short forms for the result of a program, an object with `exit_code`, `stdout` and `stderr`."""
-SECONDS: Final = 1.0
-"""How long a regular expression may search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,10 @@ class Judgement:
 
 
 def _matches(value: Any, pattern: Any) -> bool:
-    import regex
-
     try:
-        return isinstance(value, str) and regex.search(pattern, value, timeout=SECONDS) is not None
-    except TimeoutError:
-        raise Unbound(f"the pattern {pattern!r} searched for longer than {SECONDS:g} s") from None
+        return isinstance(value, str) and occurs(pattern, value)
+    except NoPattern as error:
+        raise Unbound(str(error)) from None
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -84,7 +83,7 @@ def _is_in(value: Any, options: Any) -> bool:
 def _contains(value: Any, wanted: Any) -> bool:
     parts: Any = wanted if isinstance(wanted, (list, tuple)) else [wanted]
     if isinstance(value, str):
-        return all(str(part) in value for part in parts)
+        return all((part if isinstance(part, str) else json.dumps(part)) in value for part in parts)
     return isinstance(value, (list, tuple, Mapping)) and all(_is_in(part, value) for part in parts)
 
 
@@ -114,7 +113,7 @@ TYPES: Final[dict[str, tuple[type, ...]]] = {
 
 def is_type(value: Any, name: Any) -> bool:
     """Whether a value is of a JSON type."""
-    if name not in TYPES:
+    if not isinstance(name, str) or name not in TYPES:
         raise Unbound(f"there is no type {name!r}; there are {', '.join(TYPES)}")
     return isinstance(value, TYPES[name]) and (isinstance(value, bool) == (name == "boolean"))
 
@@ -135,6 +134,30 @@ PREDICATES: Final[dict[str, Callable[[Any, Any], bool]]] = {
 """Of one value. `exists` is none of them: it asks whether there is one."""
 
 
+def _validator(schema: Any) -> Any:
+    """A validator that fetches nothing, and whose patterns end."""
+    import jsonschema
+    from jsonschema.validators import extend
+    from referencing import Registry
+
+    def patterned(_: Any, pattern: Any, value: Any, __: Any) -> Iterator[Any]:
+        if isinstance(value, str) and not occurs(pattern, value):
+            yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+    kind: Any = extend(jsonschema.Draft202012Validator, {"pattern": patterned})
+    return kind(schema, registry=Registry(), format_checker=kind.FORMAT_CHECKER)
+
+
+@lru_cache(maxsize=512)
+def _checked(schema: str) -> Any:
+    """The validator of a schema, by its text: a guard is asked many times."""
+    import jsonschema
+
+    found = json.loads(schema)
+    jsonschema.Draft202012Validator.check_schema(found)
+    return _validator(found)
+
+
 def schema_problem(value: Any, schema: Any) -> str | None:
     """What a JSON Schema finds wrong with a value; None: nothing.
 
@@ -142,13 +165,14 @@ def schema_problem(value: Any, schema: Any) -> str | None:
         Unbound: it is no schema.
     """
     import jsonschema
+    import referencing.exceptions
 
     try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-        known = jsonschema.Draft202012Validator.FORMAT_CHECKER
-        error = next(jsonschema.Draft202012Validator(schema, format_checker=known).iter_errors(value), None)
+        error = next(_checked(canonical_json(schema)).iter_errors(value), None)
     except jsonschema.SchemaError as error:
         raise Unbound(f"that is no JSON Schema: {error.message}") from None
+    except (referencing.exceptions.Unresolvable, NoPattern) as error:
+        raise Unbound(f"that JSON Schema cannot be followed: {error}") from None
     return None if error is None else f"{error.json_path}: {error.message}"
 
 
@@ -171,22 +195,25 @@ def judge(condition: Any, variables: Variables, subject: Any = MISSING) -> Judge
         return _judged(condition, variables, subject)
     except Unbound as error:
         return Judgement(None, str(error))
+    except RecursionError:
+        return Judgement(None, "it is nested too deeply to be compared")
 
 
 def _judged(condition: Mapping[str, Any], variables: Variables, subject: Any) -> Judgement:
     for name in COMBINED:
         if name in condition:
             parts: Any = [condition[name]] if name == "not" else condition[name]
+            if not isinstance(parts, (list, tuple)):
+                raise Unbound(f"`{name}` is a list of conditions, and not {_short(parts)}")
             return combined(name, [judge(part, variables, subject) for part in parts])
     if any(name in condition for name in OF_PROGRAMS):
         return combined(
             "all", [_of_program(name, wanted, variables, subject) for name, wanted in condition.items()]
         )
     values, where = _subject(condition, variables, subject)
-    if condition.get("exists") is not None:
-        there = bool(values) == bind(condition["exists"], variables)
-        if not there or len(condition) == 2:
-            return Judgement(there, f"{where} {'is there' if values else 'is not there'}")
+    there = _exists(condition, variables, values)
+    if there is False or (there and len(condition) == 2):
+        return Judgement(there, f"{where} {'is there' if values else 'is not there'}")
     if not values:
         return Judgement(False, f"{where} is not there")
     tests = [name for name in condition if name in PREDICATES]
@@ -201,19 +228,25 @@ def _judged(condition: Mapping[str, Any], variables: Variables, subject: Any) ->
     return Judgement(True, f"{where} is {_short(values[0])}")
 
 
+def _exists(condition: Mapping[str, Any], variables: Variables, values: list[Any]) -> bool | None:
+    """Whether what is found is as `exists` says; None: it does not say."""
+    if condition.get("exists") is None:
+        return None
+    wanted = bind(condition["exists"], variables)
+    if not isinstance(wanted, bool):
+        raise Unbound(f"`exists` is true or false, and not {_short(wanted)}")
+    return bool(values) == wanted
+
+
 def _subject(condition: Mapping[str, Any], variables: Variables, subject: Any) -> tuple[list[Any], str]:
-    if "var" in condition:
-        return found(condition["var"], variables), str(condition["var"])
-    path = condition.get("json")
+    path = condition.get("var", condition.get("json"))
     if path is None:
         raise Unbound(f"{_short(condition)} has no subject: name a path with `json`")
-    if subject is MISSING:
-        return found(path, variables), str(path)
-    if path in ("", "$"):
-        return [subject], "the result"
-    return found(
-        f"result{'' if path.startswith(('[', '$')) else '.'}{path.removeprefix('$')}", {"result": subject}
-    ), path
+    if not isinstance(path, str):
+        raise Unbound(f"{_short(path)} is no path")
+    if "var" in condition or subject is MISSING:
+        return found(path, variables), path
+    return found(of_result(path), {"result": subject}), path if path not in ("", "$") else "the result"
 
 
 def _of_program(name: str, wanted: Any, variables: Variables, subject: Any) -> Judgement:
@@ -237,21 +270,26 @@ def combined(how: str, parts: list[Judgement]) -> Judgement:
     deciding = how == "any"
     decided = next((one for one in parts if one.holds is deciding), None)
     unknown = next((one for one in parts if one.holds is None), None)
-    if decided or unknown:
-        return decided or unknown or parts[0]
+    settling = unknown if decided is None else decided
+    if settling is not None:
+        return settling
     return Judgement(not deciding, parts[0].why if parts else "nothing is asked")
 
 
-def path_problem(path: Any) -> str | None:
-    """What is wrong with the path of a condition, if anything."""
+def of_result(path: str) -> str:
+    """A path into a result, written from the variable `result` on: ``items[0]``, ``[0]``, ``$.items``, or nothing."""
+    path = path.removeprefix("$")
+    return f"result{path}" if path[:1] in ("", "[", ".") else f"result.{path}"
+
+
+def path_problem(path: Any, *, result: bool = False) -> str | None:
+    """What is wrong with the path of a condition, if anything. result: it begins at the result."""
     if not isinstance(path, str):
         return f"{_short(path)} is no path"
     try:
-        query(path if path[:1].isalpha() or path[:1] == "_" else f"result{path.removeprefix('$')}")
+        query(of_result(path) if result else path)
     except Unbound as error:
-        return str(error)
-    except AssertionError:
-        return f"{path!r} is no path"
+        return str(error).replace(of_result(path), path) if result else str(error)
     return None
 
 

@@ -8,7 +8,6 @@ goes on from there.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,17 +15,23 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from spanreel.exceptions import SpanreelError
+from spanreel.instrument import codec
 from spanreel.instrument.approvals import await_approval
+from spanreel.instrument.tool_call import acall_tool, call_tool
 from spanreel.replay import entry
-from spanreel.replay.playbooks import asks
-from spanreel.replay.playbooks.asks import Spent, Walked
+from spanreel.replay.playbooks import asking, asks, surroundings
+from spanreel.replay.playbooks.asks import Misfit, Ran, Spent, Walked
 from spanreel.replay.playbooks.body import Body, State
 from spanreel.replay.playbooks.conditions import Judgement
+from spanreel.replay.playbooks.context import Context, called
 from spanreel.replay.playbooks.state_spans import StateSpans
-from spanreel.replay.playbooks.toolbox import Toolbox, imported
+from spanreel.replay.playbooks.toolbox import Toolbox, function_of
 
 Repairer: TypeAlias = "Callable[[Body, asks.Failure, Mapping[str, Any]], Any]"
-"""Asked, in a guided run, for the state to try instead of one that failed; None: it knows none."""
+"""Asked, in a guided run, for what to try instead of a state that failed: a state, a patch of the body, or None."""
+Hook: TypeAlias = "Callable[..., Any]"
+PARSE_FAILED = "spanreel.parse_failed"
+MOST_ISSUES = 32
 
 
 @dataclass(slots=True)
@@ -35,17 +40,20 @@ class World:
 
     Attributes:
         tools: that may be called.
-        models: asks a model; None: model states fail, for nobody said how to reach one.
+        model: for model states that name none, or a function that answers for all of them.
         repairers: of a guided run, asked in order.
-        bodies: other playbooks, by name and by hash.
-        functions: of a playbook written in Python, by state.
+        bodies: other playbooks, by name and by hash; `load` is asked for those that are not in it.
+        before, after: called when a state begins, with its context and name, and when it is over, with the next one too.
         visited, model_calls, tool_calls, cost: so far. cost: USD; None: nobody knows.
     """
 
     tools: Toolbox
-    models: Any = None
+    model: asking.Model = None
     repairers: Sequence[Repairer] = ()
     bodies: Mapping[str, Body] = field(default_factory=dict[str, Body])
+    load: Callable[[str, str | None], Body] | None = None
+    before: Hook | None = None
+    after: Hook | None = None
     spans: StateSpans = field(default_factory=StateSpans)
     visited: list[str] = field(default_factory=list[str])
     model_calls: int = 0
@@ -61,44 +69,71 @@ class World:
             Signal: goes through.
         """
         match asked:
+            case asks.Call(purpose="compensation"):
+                with self.spans.undoing(asked.state):
+                    return codec.plain(self.tools.call(asked))
             case asks.Call():
-                return self._called(asked, lambda: self.tools.call(asked))
+                self.tool_calls += 1
+                return codec.plain(self.tools.call(asked))
+            case asks.Ask():
+                with self._asking():
+                    return self._paid(asking.ask(asked, self.model))
             case asks.Wait():
                 return time.sleep(asked.seconds)
+            case asks.RunPython(of="pre" | "post"):
+                call = surroundings.of_tool(asked)
+                return call_tool(surroundings.of_tool_dispatch(asked), lambda: entry.finished(call()))
+            case asks.Probe() if "judge" in asked.condition:
+                return _verdict(self.answer(surroundings.question(asked)))
+            case asks.Probe():
+                return self._known(asked) or surroundings.probe(asked, self._of_probe(asked))
+            case asks.RunPython():
+                context, found = self._run(asked)
+                return _ran(asked, context, entry.finished(found))
             case _:
-                found = self._answered(asked)
-                return entry.finished(found) if inspect.isawaitable(found) else found
+                return entry.finished(self._answered(asked))
 
     async def aanswer(self, asked: Any) -> Any:
         """The same in a running loop."""
         match asked:
             case asks.Call(purpose="compensation"):
                 with self.spans.undoing(asked.state):
-                    return await self.tools.acall(asked)
+                    return codec.plain(await self.tools.acall(asked))
             case asks.Call():
                 self.tool_calls += 1
-                return await self.tools.acall(asked)
+                return codec.plain(await self.tools.acall(asked))
+            case asks.Ask():
+                with self._asking():
+                    return self._paid(await asking.aask(asked, self.model))
             case asks.Wait():
                 return await asyncio.sleep(asked.seconds)
-            case _:
-                found = self._answered(asked)
-                return await found if inspect.isawaitable(found) else found
+            case asks.RunPython(of="pre" | "post"):
+                call = surroundings.of_tool(asked)
 
-    def _called(self, asked: asks.Call, call: Callable[[], Any]) -> Any:
-        if asked.purpose == "compensation":
-            with self.spans.undoing(asked.state):
-                return call()
-        self.tool_calls += 1
-        return call()
+                async def body() -> Any:
+                    return await entry.awaited(call())
+
+                return await acall_tool(surroundings.of_tool_dispatch(asked), body)
+            case asks.Probe() if "judge" in asked.condition:
+                return _verdict(await self.aanswer(surroundings.question(asked)))
+            case asks.Probe():
+                return self._known(asked) or await surroundings.aprobe(asked, self._of_probe(asked))
+            case asks.RunPython():
+                context, found = self._run(asked)
+                return _ran(asked, context, await entry.awaited(found))
+            case _:
+                return await entry.awaited(self._answered(asked))
 
     def _answered(self, asked: Any) -> Any:
         """What is the same in both; an awaitable where the function that was called gave one."""
         match asked:
             case asks.Enter():
                 self.visited.append(asked.state)
-                return self.spans.enter(asked)
+                self.spans.enter(asked)
+                return self._hooked(self.before, asked.state, asked.variables)
             case asks.Leave():
-                return self.spans.leave(asked)
+                self.spans.leave(asked)
+                return self._hooked(self.after, asked.state, asked.variables, asked.next)
             case asks.Again():
                 return self.spans.again(asked)
             case asks.Known():
@@ -108,15 +143,6 @@ class World:
             case asks.SpentSoFar():
                 cost = None if self.cost is None else float(self.cost)
                 return Spent(time.monotonic() - self.began, cost)
-            case asks.RunPython():
-                return _function(asked.function)(*_given(asked))
-            case asks.Ask():
-                self.model_calls += 1
-                raise SpanreelError(
-                    "this playbook asks a model, and none was named", "name it: --model PROVIDER/NAME"
-                )
-            case asks.Probe():
-                return Judgement(None, f"nobody knows how to find out {dict(asked.condition)}")
             case asks.Load():
                 return self._loaded(asked)
             case asks.Mend():
@@ -124,8 +150,47 @@ class World:
             case _:
                 raise TypeError(f"a walk asked for {type(asked).__name__}, which nobody knows")
 
+    def _hooked(self, hook: Hook | None, state: str, variables: Mapping[str, Any], *more: Any) -> Any:
+        return None if hook is None else hook(Context(state, variables, writable=False), state, *more)
+
+    def _asking(self) -> _Asking:
+        self.model_calls += 1
+        return _Asking(self)
+
+    def paid(self, cost: Decimal | None) -> None:
+        """A model call came to its end. cost: USD; None: nobody knows."""
+        self.cost = None if self.cost is None or cost is None else self.cost + cost
+
+    def _paid(self, answer: asking.Answer) -> Any:
+        self.paid(answer.cost)
+        return answer.value
+
+    def _known(self, asked: asks.Probe) -> Judgement | None:
+        """The judgement of a condition that reads nothing."""
+        condition = asked.condition
+        if "always" in condition:
+            return Judgement(condition["always"] is True, "it is said so")
+        if "tool_available" not in condition:
+            return None
+        wanted: Any = condition["tool_available"]
+        names: list[str] = [wanted] if isinstance(wanted, str) else list(wanted)
+        missing = [name for name in names if self.tools.find(name) is None]
+        return Judgement(
+            not missing, f"no tool {missing[0]} is registered" if missing else "they are registered"
+        )
+
+    def _of_probe(self, asked: asks.Probe) -> Callable[..., Any] | None:
+        named = asked.condition.get("python")
+        return None if named is None else function_of(named, self.tools)
+
+    def _run(self, asked: asks.RunPython) -> tuple[Context, Any]:
+        context = Context(asked.state, asked.variables, writable=asked.written)
+        return context, called(function_of(asked.function, self.tools), context)
+
     def _loaded(self, asked: asks.Load) -> Body:
         found = self.bodies.get(asked.hash or asked.name)
+        if found is None and self.load is not None:
+            found = self.load(asked.name, asked.hash)
         if found is None:
             raise SpanreelError(
                 f"there is no playbook {asked.hash or asked.name}", "see: spanreel playbook list"
@@ -136,9 +201,44 @@ class World:
     def _mended(self, asked: asks.Mend) -> State | None:
         for repairer in self.repairers:
             found = repairer(asked.body, asked.failure, asked.variables)
-            if found is not None:
+            if isinstance(found, State):
                 return found
+            if found is not None:
+                from spanreel.replay.playbooks.mending import patched_state
+
+                return patched_state(asked.body, asked.failure.state, found)
         return None
+
+
+class _Asking:
+    """A model is asked in this block; an answer that does not fit is remarked on, and paid for."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Misfit):
+            self._world.paid(error.cost)
+            said = {
+                "stage": error.stage,
+                "issues": codec.plain_text(error.issues[:MOST_ISSUES]),
+                "issue_count": len(error.issues),
+                "truncated": len(error.issues) > MOST_ISSUES,
+                "response_chars": error.chars,
+            }
+            self._world.spans.note(said, PARSE_FAILED)
+
+
+def _verdict(found: Any) -> Judgement:
+    return Judgement(found.get("holds"), f"a model says: {found.get('why') or found.get('holds')}")
+
+
+def _ran(asked: asks.RunPython, context: Context, returned: Any) -> Any:
+    if not asked.written:
+        return codec.plain(returned)
+    return Ran({name: codec.plain(value) for name, value in context.changed.items()}, returned)
 
 
 Walking: TypeAlias = "Generator[Any, Any, Walked]"
@@ -151,30 +251,30 @@ def drive(walking: Walking, world: World) -> Walked:
         Stopped: by one of its guards.
         Signal: by whoever is in charge.
     """
-    step = _Steps(walking, world)
-    with step:
-        while not step.over:
+    steps = _Steps(walking, world)
+    with steps:
+        while not steps.over:
             try:
-                answer = world.answer(step.asked)
+                answer = world.answer(steps.asked)
             except Exception as error:  # noqa: BLE001 - the walk decides what a failure means
-                step.throw(error)
+                steps.throw(error)
             else:
-                step.send(answer)
-    return step.walked
+                steps.send(answer)
+    return steps.walked
 
 
 async def adrive(walking: Walking, world: World) -> Walked:
     """`drive`, in a running loop."""
-    step = _Steps(walking, world)
-    with step:
-        while not step.over:
+    steps = _Steps(walking, world)
+    with steps:
+        while not steps.over:
             try:
-                answer = await world.aanswer(step.asked)
+                answer = await world.aanswer(steps.asked)
             except Exception as error:  # noqa: BLE001 - the walk decides what a failure means
-                step.throw(error)
+                steps.throw(error)
             else:
-                step.send(answer)
-    return step.walked
+                steps.send(answer)
+    return steps.walked
 
 
 class _Steps:
@@ -214,24 +314,3 @@ class _Steps:
             self.asked = step()
         except StopIteration as done:
             self.over, self._walked = True, done.value
-
-
-def _function(named: Any) -> Callable[..., Any]:
-    """A function by its ``module:name``.
-
-    Raises:
-        SpanreelError: there is none.
-    """
-    if callable(named):
-        return named
-    module, _, name = str(named).partition(":")
-    found: Any = imported(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        raise SpanreelError(f"there is no function {name} in {module}", "mend the playbook, or the module")
-    return found
-
-
-def _given(asked: asks.RunPython) -> Sequence[Any]:
-    return (dict(asked.variables),)

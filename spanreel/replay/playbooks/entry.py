@@ -9,39 +9,63 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 
 from spanreel.exceptions import ApprovalPending
-from spanreel.instrument import codec, invocation
+from spanreel.instrument import codec, contract, invocation
 from spanreel.instrument.invocation import FUNCTION, PROCESS, WORKFLOW, Invocation
+from spanreel.replay import starting
+from spanreel.replay.playbooks import mending
 from spanreel.replay.playbooks.asks import Stopped, Walked
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.driver import Repairer, World, adrive, drive
+from spanreel.replay.playbooks.driver import Hook, Repairer, World, adrive, drive
+from spanreel.replay.playbooks.pinning import check_code, pinned
 from spanreel.replay.playbooks.result import PlaybookResult, StoppedBy
 from spanreel.replay.playbooks.toolbox import Tools, gathered
 from spanreel.replay.playbooks.walk import walk
 from spanreel.wire import attributes as names
 from spanreel.wire.content import canonical_json
 
+if TYPE_CHECKING:
+    from spanreel.replay.playbooks.asking import Model
+
 ENTRY: Final = "spanreel.replay.playbooks.entry:execute"
+WORD: Final = "playbook"
+"""In the contract of a run: it is the body that it was, and that is in its input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a run of a playbook is given.
 
-    tools: functions by name, besides those that are registered; modules: that register tools, to be imported.
-    model: for model states, ``provider/name``, or a function of prompt, system and schema.
+    Attributes:
+        params: by name. task: free text that those which are missing are read out of, by the body's `extract`.
+        mode: strict or guided.
+        tools: functions by name, besides those that are registered; also those that a body names as ``module:name``.
+        modules: that register tools, to be imported; names, or what `Toolbox.places` gave.
+        model: for model states, ``provider/name``, or a function of prompt, system and schema.
+        repairers: of a guided run.
+        before, after: called around each state.
+        bodies: of playbooks within, by name and hash. load: finds those that are not in it.
+        run: name, tags and so on of the run, as attributes of its root; `alias`: a name of its own.
     """
 
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     mode: str = "strict"
     tools: Tools | None = None
     modules: Sequence[Any] = ()
-    model: str | Callable[..., Any] | None = None
+    model: Model = None
     repairers: Sequence[Repairer] = ()
+    task: str | None = None
+    before: Hook | None = None
+    after: Hook | None = None
+    bodies: Mapping[str, Body] = field(default_factory=dict[str, Body])
+    load: Callable[[str, str | None], Body] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    alias: str | None = None
+    store: Any = None
 
 
 def execute(
@@ -50,6 +74,8 @@ def execute(
     mode: str = "strict",
     tools: Sequence[Any] = (),
     model: str | None = None,
+    task: str | None = None,
+    playbooks: Mapping[str, Any] | None = None,
 ) -> Any:
     """Run a playbook as it was run.
 
@@ -59,14 +85,19 @@ def execute(
         mode: strict or guided.
         tools: where its tools are found: modules to import, see `toolbox.gathered`.
         model: for model states.
+        task: free text.
+        playbooks: documents of those within, by name and hash.
 
     Returns:
         What it came to.
 
     Raises:
         Stopped: by one of its guards.
+        ContractChanged: its Python code is not what it was.
     """
-    return _Execution(Body.model_validate(body), Wanted(params, mode, None, tools, model)).walked().output
+    bodies = {name: Body.model_validate(one) for name, one in (playbooks or {}).items()}
+    wanted = Wanted(params, mode, None, tools, model, task=task, bodies=bodies)
+    return Execution(Body.model_validate(body), wanted).walked().output
 
 
 def run_body(body: Body, wanted: Wanted) -> PlaybookResult:
@@ -74,9 +105,11 @@ def run_body(body: Body, wanted: Wanted) -> PlaybookResult:
 
     Raises:
         SpanreelError: its tools cannot be found.
+        ContractChanged: its Python code is not what it says.
+        Refused: a hook of the project said no before it began.
         ApprovalPending: it is paused at a gate; `spanreel approve` and `spanreel resume` go on.
     """
-    execution = _Execution(body, wanted)
+    execution = Execution(body, wanted)
     try:
         return execution.result(execution.walked())
     except Stopped as stopped:
@@ -85,58 +118,108 @@ def run_body(body: Body, wanted: Wanted) -> PlaybookResult:
 
 async def arun_body(body: Body, wanted: Wanted) -> PlaybookResult:
     """`run_body`, in a running loop."""
-    execution = _Execution(body, wanted)
+    execution = Execution(body, wanted)
     try:
         return execution.result(await execution.awalked())
     except Stopped as stopped:
         return execution.result(stopped)
 
 
-class _Execution:
+class Execution:
+    """One run of a playbook. One use.
+
+    Attributes:
+        run_id: once it has begun, where it is recorded.
+    """
+
     def __init__(self, body: Body, wanted: Wanted) -> None:
         self.body = body
-        self.wanted = wanted
         self.run_id: str | None = None
-        self.toolbox = gathered(wanted.modules, wanted.tools)
-        self.world = World(self.toolbox, wanted.model, wanted.repairers if wanted.mode == "guided" else ())
+        self._wanted = wanted
+        self._toolbox = gathered(wanted.modules, wanted.tools)
+        self._bodies = pinned(body, wanted.bodies, wanted.load)
+        self._world = World(
+            self._toolbox,
+            wanted.model,
+            wanted.repairers if wanted.mode == "guided" else (),
+            self._bodies,
+            before=wanted.before,
+            after=wanted.after,
+        )
+        for one in (body, *self._bodies.values()):
+            check_code(one, self._toolbox)
 
     def walked(self) -> Walked:
+        """Go through it.
+
+        Raises:
+            Stopped: by a guard.
+        """
         with self._recorded() as end:
-            found = drive(self._walk(), self.world)
+            found = drive(self._walk(), self._world)
             end(found)
         return found
 
     async def awalked(self) -> Walked:
+        """The same in a running loop."""
         with self._recorded() as end:
-            found = await adrive(self._walk(), self.world)
+            found = await adrive(self._walk(), self._world)
             end(found)
         return found
 
-    def _walk(self) -> Generator[Any, Any, Walked]:
-        return walk(self.body, self.wanted.params, guided=self.wanted.mode == "guided")
-
     def result(self, ended: Walked | Stopped) -> PlaybookResult:
-        failure = None
+        """What it came to, as one value; what was mended is kept."""
+        failure = kept = None
         if isinstance(ended, Stopped):
             said = ended.failure
             failure = StoppedBy(guard=said.guard, state=said.state, reason=said.reason)
+        else:
+            kept = mending.keep(self.body, ended.mended, self.run_id, self._wanted.store)
         return PlaybookResult(
             status="completed" if failure is None else "failed",
             run_id=self.run_id,
             name=self.body.name,
             hash=self.body.hash,
-            mode=self.wanted.mode,
+            mode=self._wanted.mode,
             output=codec.plain(ended.output) if isinstance(ended, Walked) else None,
             failure=failure,
-            visited=self.world.visited,
-            model_calls=self.world.model_calls,
-            tool_calls=self.world.tool_calls,
+            visited=self._world.visited,
+            model_calls=self._world.model_calls,
+            tool_calls=self._world.tool_calls,
+            mended=kept,
         )
+
+    def paused(self, pending: ApprovalPending) -> PlaybookResult:
+        """The same of a run that waits for a decision."""
+        return PlaybookResult(
+            status="paused",
+            run_id=pending.run_id,
+            name=self.body.name,
+            hash=self.body.hash,
+            mode=self._wanted.mode,
+            visited=self._world.visited,
+            model_calls=self._world.model_calls,
+            tool_calls=self._world.tool_calls,
+            waits_for=pending.approval_id,
+        )
+
+    def _walk(self) -> Generator[Any, Any, Walked]:
+        wanted = self._wanted
+        return walk(self.body, wanted.params, guided=wanted.mode == "guided", task=wanted.task)
 
     @contextmanager
     def _recorded(self) -> Generator[Callable[[Walked], None]]:
         """The run, in this block; what is given to the function is what it came to."""
-        begun = invocation.begin(WORKFLOW, self.body.name, self._facts(), inputs=self._inputs())
+        said = starting.ask_playbook(self.body, self._wanted.mode, self._wanted.params)
+        places = self._places()
+        begun = invocation.begin(
+            WORKFLOW,
+            self.body.name,
+            self._facts(places),
+            inputs=self._inputs(places),
+            alias=self._wanted.alias,
+        )
+        starting.keep_here(said, begun)
         if begun is None:
             yield lambda _walked: None
             return
@@ -154,41 +237,54 @@ class _Execution:
             self._say(begun, error)
             begun.end(output[0] if output else invocation.ABSENT, error)
 
-    def _facts(self) -> dict[str, Any]:
-        again = FUNCTION if self._places() is not None and not callable(self.wanted.model) else PROCESS
-        return {
+    def _facts(self, places: Sequence[Any] | None) -> dict[str, Any]:
+        """How it is run again: `execute` is called where all that it needs can be found by name, else the program is."""
+        again = places is not None and not callable(self._wanted.model) and not self._wanted.repairers
+        found = {
+            **self._wanted.facts,
             names.CODE_FUNCTION: ENTRY,
-            names.RUN_ENTRY: again,
+            names.RUN_ENTRY: FUNCTION if again else PROCESS,
             names.PLAYBOOK_NAME: self.body.name,
             names.PLAYBOOK_HASH: self.body.hash,
-            names.PLAYBOOK_MODE: self.wanted.mode,
-            names.PLAYBOOK_PARAMS: canonical_json(codec.plain(dict(self.wanted.params))),
+            names.PLAYBOOK_MODE: self._wanted.mode,
+            names.PLAYBOOK_PARAMS: canonical_json(codec.plain(dict(self._wanted.params))),
         }
+        if again:
+            found[names.CONTRACT] = contract.text(WORD, contract.NO_PARAMETERS, self.body.hash.encode())
+        return found
 
-    def _inputs(self) -> dict[str, Any]:
-        model = self.wanted.model if isinstance(self.wanted.model, str) else None
-        return {
+    def _inputs(self, places: Sequence[Any] | None) -> dict[str, Any]:
+        wanted = self._wanted
+        found: dict[str, Any] = {
             "body": self.body.document(),
-            "params": dict(self.wanted.params),
-            "mode": self.wanted.mode,
-            "tools": self._places() or [],
-            **({"model": model} if model else {}),
+            "params": dict(wanted.params),
+            "mode": wanted.mode,
+            "tools": list(places or ()),
+            "model": wanted.model if isinstance(wanted.model, str) else None,
+            "task": wanted.task,
+            "playbooks": {name: one.document() for name, one in self._bodies.items()} or None,
         }
+        return {name: value for name, value in found.items() if value is not None}
 
     def _places(self) -> list[Any] | None:
-        found = self.toolbox.places(self.body.tools)
-        return (
-            None if found is None else [*(one for one in self.wanted.modules if isinstance(one, str)), *found]
-        )
+        """Where everything is found again that is called by name; None: something cannot be."""
+        found: list[Any] = [one for one in self._wanted.modules if isinstance(one, str)]
+        for body in (self.body, *self._bodies.values()):
+            functions = [one.python for one in body.states.values() if one.python]
+            places = self._toolbox.places([*body.tools, *functions])
+            if places is None:
+                return None
+            found += [one for one in places if one not in found]
+        return found
 
     def _say(self, begun: Invocation, error: BaseException | None) -> None:
         said = begun.span.attributes
-        said[names.PLAYBOOK_MODEL_CALLS] = self.world.model_calls
-        said[names.PLAYBOOK_TOOL_CALLS] = self.world.tool_calls
+        said[names.PLAYBOOK_MODEL_CALLS] = self._world.model_calls
+        said[names.PLAYBOOK_TOOL_CALLS] = self._world.tool_calls
         if isinstance(error, Stopped):
             failure = error.failure
             said[names.PLAYBOOK_GUARD] = failure.guard
             said[names.PLAYBOOK_STOPPED_AT] = failure.state
             said[names.PLAYBOOK_REASON] = failure.reason
-        if not isinstance(error, ApprovalPending):
+        if error is None or isinstance(error, Exception):
             said[f"{names.OUTCOME}success"] = error is None

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from spanreel.replay.playbooks.binding import Unbound, Variables, bind, found
-from spanreel.replay.playbooks.conditions import Judgement, equal, judge, schema_problem
+from spanreel.replay.playbooks.conditions import Judgement, equal, judge, of_result, schema_problem
 from spanreel.wire.content import canonical_json
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def as_expected(expect: Expect | None, value: Any, variables: Variables) -> Judg
         problem = _problem(expect, value, variables)
     except Unbound as error:
         return Judgement(None, str(error))
+    except (RecursionError, TypeError, ValueError) as error:  # of what is no JSON
+        return Judgement(None, f"the result cannot be compared: {type(error).__name__}: {error}")
     return Judgement(problem is None, problem or "as expected")
 
 
@@ -81,11 +83,15 @@ def absent(wanted: Any, value: Any, where: str = "$") -> str | None:
 
 
 def _out_of(path: str, limits: Mapping[str, float], value: Any) -> str | None:
-    values = found(f"result{'' if path.startswith('[') else '.'}{path}", {"result": value})
+    values = found(of_result(path), {"result": value})
     middle, within = limits.get("value", 0.0), limits.get("within", 0.0)
     if len(values) != 1 or isinstance(values[0], bool) or not isinstance(values[0], (int, float)):
         return f"{path} is no number"
-    if abs(values[0] - middle) > within:
+    try:
+        near = abs(values[0] - middle) <= within  # of what is no number, nothing is
+    except OverflowError:
+        near = False
+    if not near:
         return f"{path} is {values[0]}, more than {within} away from {middle}"
     return None
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 
+from spanreel.exceptions import Refused
 from spanreel.replay.playbooks import asks
 from spanreel.replay.playbooks.asks import Failure, Guard, Spent, Stopped, ToolFacts, Undoing
 from spanreel.replay.playbooks.binding import Unbound, bind
@@ -140,14 +141,17 @@ class Guarding:
             except Unbound as error:
                 return Judgement(None, str(error))
             given = None if result is MISSING else result
+            if "judge" in bound:
+                yield from self.within_budget(name, models=1)
+                self.spend(models=1)
             try:
                 return (yield asks.Probe(name, bound, dict(variables), given))
             except Exception as error:  # noqa: BLE001 - a probe that fails could not tell
-                return Judgement(None, _said(error))
+                return Judgement(None, told(error))
         try:
             return judge(condition, variables, result)
         except Exception as error:  # noqa: BLE001 - what cannot be judged does not hold
-            return Judgement(None, f"{condition} cannot be judged: {_said(error)}")
+            return Judgement(None, f"{condition} cannot be judged: {told(error)}")
 
     def of_tool(
         self, name: str, tool: str, known: ToolFacts, of: Literal["pre", "post"], variables: Mapping[str, Any], result: Any = MISSING
@@ -160,7 +164,7 @@ class Guarding:
                 try:
                     found = yield asked
                 except Exception as error:  # noqa: BLE001 - a guard that fails says no
-                    judged = Judgement(None, _said(error))
+                    judged = Judgement(None, told(error))
                 else:
                     judged = Judgement(
                         bool(found), f"{getattr(condition, '__name__', 'its condition')} says no"
@@ -252,8 +256,10 @@ class Guarding:
             return (yield asked)
         except Stopped:
             raise
+        except Refused as error:
+            raise Stopped(Failure("approval", name, str(error), error)) from error
         except Exception as error:
-            raise Stopped(Failure(guard, name, _said(error), error)) from error
+            raise Stopped(Failure(guard, name, told(error), error)) from error
 
     def stop(self, guard: Guard, name: str, reason: str) -> NoReturn:
         """A guard says no.
@@ -304,7 +310,8 @@ def because(decision: Any) -> str:
     return f": {decision.reason}" if getattr(decision, "reason", None) else ""
 
 
-def _said(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """An exception in words."""
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 

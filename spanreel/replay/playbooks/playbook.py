@@ -1,101 +1,267 @@
 """`spanreel.Playbook`: a playbook as Python code has it. Thin: each method is a call into its module.
 
-Loads nothing heavy when it is imported.
+What a method needs is imported when it is called, so that an agent that only names the class pays for nothing.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Self, overload
 
+from spanreel.replay.playbooks.authoring import Authored, F, body_of, params_of
 from spanreel.replay.playbooks.body import Body
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.driver import Repairer
+    from collections.abc import Generator
+
+    from spanreel.replay.playbooks.entry import Wanted
     from spanreel.replay.playbooks.result import PlaybookResult
     from spanreel.replay.playbooks.toolbox import Tools
 
+_ROOM = "spanreel.replay.playbooks"
+
 
 class Playbook:
-    """A named, immutable procedure that can be run."""
+    """A named procedure with states and guards that can be run; its body is immutable and named by its hash.
 
-    def __init__(self, body: Body) -> None:
-        self._body = body
+    Written in Python::
+
+        playbook = Playbook("refund", params={"order_id": str})
+
+        @playbook.state
+        def look(ctx):
+            ctx["order"] = get_order(ctx.params.order_id)
+            return "pay" if ctx["order"]["status"] == "delivered" else None
+
+        @playbook.state(pre=[{"json": "order.status", "equals": "delivered"}])
+        def pay(order):
+            refund(order["id"])
+
+    Args:
+        name: letters, digits, - and _.
+        params: by name: a type (`str`, ``"integer"``), or what a playbook file says of one.
+        store: where it is kept, and its runs are recorded; default: the project's.
+        keys: any other key of a playbook file: `goal`, `budget`, `risk`, `success`, `output`, `max_steps`, …
+    """
+
+    def __init__(
+        self, name: str, params: Mapping[str, Any] | None = None, *, store: Any = None, **keys: Any
+    ) -> None:
+        initial: str | None = keys.pop("initial", None)
+        said = {**keys, "params": params_of(params)}
+        self._authored: Authored | None = Authored(name, said, initial=initial)
+        self._fixed: Body | None = None
+        self._store = store
 
     @classmethod
-    def load(cls, what: Body | Mapping[str, Any] | str | os.PathLike[str], store: Any = None) -> Self:
-        """A playbook from a body, its document, its file, or by its name in the store."""
-        if isinstance(what, Body):
-            return cls(what)
-        if isinstance(what, Mapping):
-            return cls(Body.model_validate(what))
-        from importlib import import_module
+    def of(cls, body: Body, store: Any = None) -> Self:
+        """A playbook of a body."""
+        made = cls.__new__(cls)
+        made._authored, made._fixed, made._store = None, body, store
+        return made
 
-        resolve = import_module("spanreel.replay.playbooks.target").resolve
-        return cls(resolve(os.fspath(what), store))
+    @classmethod
+    def load(cls, what: Any, store: Any = None) -> Playbook:
+        """A playbook that there is.
+
+        Args:
+            what: a body or its document; the path of a file; a name in the store, such as ``exchange-item@active``.
+            store: default: the project's.
+
+        Raises:
+            SpanreelError: there is none of that name, or the file is none.
+        """
+        if isinstance(what, Playbook):
+            return what
+        if isinstance(what, Body):
+            return cls.of(what, store)
+        if isinstance(what, Mapping):
+            return cls.of(body_of(what), store)
+        found = import_module(f"{_ROOM}.target").resolve(os.fspath(what), store)
+        return found if isinstance(found, Playbook) else cls.of(found, store)
+
+    @classmethod
+    def from_text(cls, text: str, file: str = "playbook.yaml", store: Any = None) -> Playbook:
+        """A playbook out of the text of its file, which is looked at whole before anything of it is used.
+
+        Raises:
+            BadInput: it is none; names the line.
+        """
+        return cls.of(import_module(f"{_ROOM}.file").body_of(text, file), store)
+
+    @classmethod
+    def compile(cls, runs: Sequence[Any], name: str, *, store: Any = None, **options: Any) -> Playbook:
+        """A playbook out of recorded runs.
+
+        Args:
+            runs: names of runs, or `Replay`s.
+            name: what it is called.
+            store: where the runs are; default: the project's.
+            options: see `compiling.compile_runs`.
+
+        Raises:
+            NotCompilable: the runs do not agree on a procedure; says in what.
+        """
+        from spanreel.replay.load import load
+
+        replays = [
+            load(os.fspath(one), store=store) if isinstance(one, (str, os.PathLike)) else one for one in runs
+        ]
+        found = import_module(f"{_ROOM}.compiling").compile_runs(replays, name, **options)
+        made = cls.of(found.body, store)
+        made.report = found.report
+        return made
+
+    report: Any = None
+    """What the compiler said of it; None where it was not compiled here."""
+
+    # what it is
 
     @property
     def body(self) -> Body:
-        """What it is."""
-        return self._body
+        """What it is, as a value.
+
+        Raises:
+            SpanreelError: it is being written, and is no playbook yet.
+        """
+        if self._fixed is not None:
+            return self._fixed
+        assert self._authored is not None
+        return self._authored.body()
 
     @property
     def name(self) -> str:
         """As its author calls it."""
-        return self.body.name
+        return self._authored.name if self._authored else self.body.name
 
     @property
     def hash(self) -> str:
-        """Which one it is: the identity of its body."""
+        """Which one it is: ``sha256:…`` of its body, its code included where it is written in Python."""
         return self.body.hash
 
-    def run(
-        self,
-        params: Mapping[str, Any] | None = None,
-        /,
-        *,
-        mode: str = "strict",
-        tools: Tools | None = None,
-        modules: Sequence[Any] = (),
-        model: str | Callable[..., Any] | None = None,
-        repairers: Sequence[Repairer] = (),
-        **named: Any,
-    ) -> PlaybookResult:
+    def __repr__(self) -> str:
+        return f"Playbook({self.name!r})"
+
+    # writing it
+
+    @overload
+    def state(self, function: F, /) -> F: ...
+    @overload
+    def state(
+        self, /, *, name: str | None = None, initial: bool = False, **keys: Any
+    ) -> Callable[[F], F]: ...
+    def state(
+        self, function: Any = None, /, *, name: str | None = None, initial: bool = False, **keys: Any
+    ) -> Any:
+        """Mark a function, sync or async, as a state. It returns the name of the next one; None: see `next`, else the end.
+
+        It takes the variables as `ctx` (``ctx["order"]``, ``ctx.params.order_id``, ``ctx["total"] = 5``), or by the names
+        of its parameters. What it sets can be seen by the states that follow.
+
+        Args:
+            function: the state.
+            name: default: the function's name.
+            initial: whether it is the first; default: the one that was written first.
+            keys: of a state in a playbook file: `pre`, `post`, `retry`, `next`, `on_failure`, `max_visits`, …
+
+        Raises:
+            SpanreelError: there is a state of that name.
+        """
+        authored = self._writing()
+        if function is not None:
+            return authored.function(function, name, keys, initial=initial)
+        return lambda one: authored.function(one, name, keys, initial=initial)
+
+    def add(self, name: str, *, initial: bool = False, **keys: Any) -> Self:
+        """A state that is no function: ``playbook.add("get", tool="get_order", args={…}, save_as="order", next="pay")``."""
+        self._writing().add(name, keys, initial=initial)
+        return self
+
+    def before_state(self, function: F) -> F:
+        """Mark a function that is called when a state begins, with its context and name; once for each visit."""
+        self._writing().before = function
+        return function
+
+    def after_state(self, function: F) -> F:
+        """Mark a function that is called when a state is over, with its context, name and the name of the next one."""
+        self._writing().after = function
+        return function
+
+    def _writing(self) -> Authored:
+        if self._authored is None:
+            raise TypeError(f"{self.name} is not written here: its body is what it is")
+        return self._authored
+
+    # doing something with it
+
+    def run(self, params: Mapping[str, Any] | None = None, /, **given: Any) -> PlaybookResult:
         """Run it, recorded where recording is on.
 
         Args:
             params: by name; also as keywords.
-            mode: strict, or guided: a state that fails is mended by one of `repairers`, and tried once more.
-            tools: functions by name, besides those that are registered with `@spanreel.tool`.
-            modules: names of modules that register tools, to be imported.
-            model: for model states: ``provider/name``, or a function of prompt, system and schema.
-            repairers: of a guided run.
-            named: parameters.
+            given: parameters, and these: mode (strict, or guided: a state that fails is mended by one of `repairers`, and
+                tried once more); tools (functions by name, besides those that are registered with `@spanreel.tool`);
+                modules (names of modules that register tools, to be imported); model (for model states,
+                ``provider/name``, or a function of prompt, system and schema); repairers; task (free text that missing
+                parameters are read out of).
 
         Raises:
             SpanreelError: its tools cannot be found.
+            ContractChanged: its code in Python is not what it says.
             ApprovalPending: it is paused at a gate; `spanreel approve` and `spanreel resume` go on.
         """
-        from spanreel.replay.playbooks.entry import Wanted, run_body
+        from spanreel.replay.playbooks.entry import run_body
 
-        given = {**(params or {}), **named}
-        return run_body(self.body, Wanted(given, mode, tools, modules, model, repairers))
+        with self._recording():
+            return run_body(self.body, self._wanted(params, given))
 
-    async def arun(
-        self,
-        params: Mapping[str, Any] | None = None,
-        /,
-        *,
-        mode: str = "strict",
-        tools: Tools | None = None,
-        modules: Sequence[Any] = (),
-        model: str | Callable[..., Any] | None = None,
-        repairers: Sequence[Repairer] = (),
-        **named: Any,
-    ) -> PlaybookResult:
+    async def arun(self, params: Mapping[str, Any] | None = None, /, **given: Any) -> PlaybookResult:
         """`run`, in a running loop."""
-        from spanreel.replay.playbooks.entry import Wanted, arun_body
+        from spanreel.replay.playbooks.entry import arun_body
 
-        given = {**(params or {}), **named}
-        return await arun_body(self.body, Wanted(given, mode, tools, modules, model, repairers))
+        with self._recording():
+            return await arun_body(self.body, self._wanted(params, given))
+
+    def _wanted(self, params: Mapping[str, Any] | None, given: dict[str, Any]) -> Wanted:
+        from spanreel.replay.playbooks.entry import Wanted
+        from spanreel.replay.playbooks.finding import loader
+
+        options = {
+            name: given.pop(name) for name in _OPTIONS if name in given and name not in self.body.params
+        }
+        tools: Tools = {
+            **(self._authored.functions if self._authored else {}),
+            **(options.pop("tools", None) or {}),
+        }
+        hooks = {"before": self._authored.before, "after": self._authored.after} if self._authored else {}
+        return Wanted(
+            {**(params or {}), **given},
+            tools=tools,
+            load=loader(self._store),
+            store=self._store,
+            **hooks,
+            **options,
+        )
+
+    @contextmanager
+    def _recording(self) -> Generator[None]:
+        """Recorded in the store that was named, if one was."""
+        if self._store is None:
+            yield
+            return
+        from spanreel.instrument import activate, recorder
+
+        if recorder.current() is not None:
+            yield
+            return
+        recording = activate.instrument(store=self._store)
+        try:
+            yield
+        finally:
+            recording.uninstrument()
+
+
+_OPTIONS = ("mode", "tools", "modules", "model", "repairers", "task", "facts", "alias")

@@ -6,15 +6,19 @@ tool itself or a recording, is decided where it is decided for every agent.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from spanreel.exceptions import SpanreelError
+from spanreel.instrument import responder
+from spanreel.instrument.responder import LIVE
 from spanreel.instrument.tool_call import Dispatch, Tool, acall_tool, call_tool
 from spanreel.instrument.tools import registered
 from spanreel.replay import entry
+from spanreel.replay.hooks import live_tool
 from spanreel.replay.playbooks.asks import Call, ToolFacts
 
 Tools: TypeAlias = "Mapping[str, Callable[..., Any]]"
@@ -51,11 +55,15 @@ class Toolbox:
     def call(self, asked: Call) -> Any:
         """Make a call; what is awaitable is awaited in a loop of its own."""
         dispatch, function = self._dispatch(asked)
+        if _hooked(asked):
+            live_tool(asked.tool, dispatch.arguments, asked.safety)
         return call_tool(dispatch, lambda: entry.finished(function(**asked.args)))
 
     async def acall(self, asked: Call) -> Any:
         """The same, in the running loop."""
         dispatch, function = self._dispatch(asked)
+        if _hooked(asked):
+            await asyncio.to_thread(live_tool, asked.tool, dispatch.arguments, asked.safety)
 
         async def body() -> Any:
             return await entry.awaited(function(**asked.args))
@@ -72,7 +80,8 @@ class Toolbox:
     def places(self, names: Sequence[str]) -> list[dict[str, str]] | None:
         """Where tools are found again in another process; None: one of them cannot be.
 
-        Registered ones by the module that registers them, given ones as functions of a module.
+        Registered ones by the module that registers them, given ones as functions of a module. names: also
+        ``module:name`` of functions that a body names, where they were given.
         """
         found: list[dict[str, str]] = []
         for name in names:
@@ -91,6 +100,11 @@ class Toolbox:
             if one not in found:
                 found.append(one)
         return found
+
+
+def _hooked(asked: Call) -> bool:
+    """Whether hooks of the project are asked here: an execution asks them itself, of what it lets out."""
+    return asked.safety != "read" and responder.current() is LIVE
 
 
 def place_of(function: Any) -> dict[str, str] | None:
@@ -117,11 +131,38 @@ def gathered(places: Sequence[Any], given: Tools | None = None) -> Toolbox:
         said: Mapping[str, str] = {MODULE: place} if isinstance(place, str) else place
         module = imported(said[MODULE], said.get(FILE))
         if NAME in said:
-            function = getattr(module, said[FUNCTION], None)
-            if not callable(function):
-                raise SpanreelError(f"there is no function {said[FUNCTION]} in {said[MODULE]} any more", "")
-            found[said[NAME]] = function
+            found[said[NAME]] = attribute(module, said[FUNCTION])
     return Toolbox({**found, **(given or {})})
+
+
+def attribute(module: Any, name: str) -> Callable[..., Any]:
+    """A function of a module, by its qualified name.
+
+    Raises:
+        SpanreelError: there is none.
+    """
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        named = getattr(module, "__name__", module)
+        raise SpanreelError(f"there is no function {name} in {named}", "mend the playbook, or the module")
+    return found
+
+
+def function_of(named: Any, toolbox: Toolbox) -> Callable[..., Any]:
+    """A function that a body names as ``module:name``: as it was given, else imported.
+
+    Raises:
+        SpanreelError: there is none.
+    """
+    if callable(named):
+        return named
+    given = (toolbox.given or {}).get(str(named))
+    if given is not None:
+        return given
+    module, _, name = str(named).partition(":")
+    return attribute(imported(module), name)
 
 
 def imported(module: str, file: str | None = None) -> Any:

@@ -12,12 +12,12 @@ from collections.abc import Generator, Mapping
 from typing import Any, Final, cast
 
 from spanreel.replay.playbooks import asks
-from spanreel.replay.playbooks.asks import Failure, Ran, Stopped, ToolFacts, Undoing, Walked
+from spanreel.replay.playbooks.asks import Failure, Misfit, Ran, Stopped, ToolFacts, Undoing, Walked
 from spanreel.replay.playbooks.binding import Unbound, bind
 from spanreel.replay.playbooks.body import END, RESERVED, Body, Llm, State
 from spanreel.replay.playbooks.conditions import MISSING, schema_problem
 from spanreel.replay.playbooks.expected import as_expected
-from spanreel.replay.playbooks.guarding import Guarding, Walking, as_text, because, strictest
+from spanreel.replay.playbooks.guarding import Guarding, Walking, as_text, because, strictest, told
 from spanreel.wire.content import canonical_json
 
 DEPTH: Final = 10
@@ -110,7 +110,7 @@ class _Walk(Guarding):
             self.stop("max_steps", name, f"after {self.body.max_steps} states the run is not over")
         if state.max_visits is not None and self.visits[name] > state.max_visits:
             self.stop("max_visits", name, f"it may be entered {state.max_visits} times")
-        yield asks.Enter(name, self.visits[name])
+        yield asks.Enter(name, self.visits[name], dict(self.variables))
         failure: Failure | None = None
         before = dict(self.variables)
         try:
@@ -118,13 +118,13 @@ class _Walk(Guarding):
         except Stopped as stopped:
             failure = stopped.failure
             if state.on_failure is None or failure.guard == "budget":
-                yield asks.Leave(name, None, failure)
+                yield asks.Leave(name, None, failure, {}, dict(self.variables))
                 raise
             follows = state.on_failure
             self.approved = False
             self.variables["failure"] = {"state": name, "guard": failure.guard, "reason": failure.reason}
         saved = {key: value for key, value in self.variables.items() if before.get(key, MISSING) is not value}
-        yield asks.Leave(name, follows, failure, saved)
+        yield asks.Leave(name, follows, failure, saved, dict(self.variables))
         return follows
 
     def done(self, name: str, state: State) -> Walking:
@@ -304,7 +304,12 @@ class _Walk(Guarding):
         yield from self.within_budget(name, models=1)
         self.spend(models=1)
         asked = asks.Ask(name, prompt, system, llm.schema_, llm.model, llm.parameters, attempt)
-        answer = yield from self.thrown(name, asked)
+        try:
+            answer = yield asked
+        except Misfit as error:
+            raise Stopped(Failure("expect", name, str(error), error)) from error
+        except Exception as error:
+            raise Stopped(Failure("call", name, told(error), error)) from error
         if llm.schema_ is not None and (problem := schema_problem(answer, llm.schema_)):
             self.stop("expect", name, f"the model's answer does not fit: {problem}")
         return answer

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.wire import attributes as names
-from spanreel.wire import lenient, recognise
+from spanreel.wire import lenient, playbooks, recognise
 from spanreel.wire.conventions import vocabulary
 from spanreel.wire.conventions.history import History, as_bytes
 from spanreel.wire.conventions.values import count, parsed_fully, text
@@ -37,6 +37,8 @@ def add(span: Span, fields: dict[str, Any]) -> None:
     )
     fields["lane"] = text(attributes.get(names.WIRE_LANE))
     fields["segment"] = count(attributes.get(names.RUN_SEGMENT)) or 0
+    if names.DECISION in attributes and playbooks.role_of(span) is not None:
+        fields["kind"] = playbooks.KIND
     name = text(attributes.get(names.WIRE_DIALECT))
     if name is None:
         return
