@@ -110,8 +110,10 @@ class Domain:
             self.compile_ms.append(1000 * (time.perf_counter() - began))
         return self._compiled[key]
 
-    def walk(self, tally: Tally, sources: Sequence[Episode], held: Episode, *, on_tape: bool) -> None:
-        """Compile, walk, judge."""
+    def walk(
+        self, tally: Tally, sources: Sequence[Episode], held: Episode, *, on_tape: bool, same: bool
+    ) -> None:
+        """Compile, walk, judge. same: the task is that of the sources, and has their parameters."""
         tally.walks += 1
         agree = all(sorted(source.writes) == sorted(held.writes) for source in sources)
         tally.agree += agree
@@ -122,13 +124,16 @@ class Domain:
         tally.compiled += 1
         body = compiled.body
         filled = params_of(body, held.replay)
-        if filled.missing:
+        params = filled.params
+        asked = any(how != "input" for how in filled.how.values())
+        if same:  # the task again, with what it was given then
+            params, asked = compiled.values[0], False
+        elif filled.missing:
             why = next(iter(filled.missing.values()))
             tally.refusals[f"parameters: {why}"] += 1
             return
-        asked = any(how != "input" for how in filled.how.values())
         call = Tape(held) if on_tape else self.live.fresh(held)
-        played = play(body, filled.params, call, self.safety)
+        played = play(body, params, call, self.safety)
         tally.walk_ms.append(1000 * played.seconds)
         self._judge(tally, held, played, agree, asked)
         if not on_tape and played.stopped is None:
@@ -192,9 +197,9 @@ def same_task(domain: Domain, quick: int | None, *, on_tape: bool) -> dict[str, 
         for held in group:
             sources = [episode for episode in group if episode is not held]
             if len(sources) > 1:
-                domain.walk(rest, sources, held, on_tape=on_tape)
+                domain.walk(rest, sources, held, on_tape=on_tape, same=True)
             for source in sources:
-                domain.walk(one, [source], held, on_tape=on_tape)
+                domain.walk(one, [source], held, on_tape=on_tape, same=True)
     return {
         "tasks": len(groups),
         "tasks_compiled_from_all_their_runs": compiled,
@@ -227,7 +232,7 @@ def across_tasks(domain: Domain, quick: int | None, *, on_tape: bool) -> dict[st
                 compiled += not isinstance(domain.compiled(sources), NotCompilable)
                 for held in runs:
                     if held not in sources:
-                        domain.walk(tally, sources, held, on_tape=on_tape)
+                        domain.walk(tally, sources, held, on_tape=on_tape, same=False)
         told = tally.told()
         told["wrong_writes"] += told.pop("other_writes_where_runs_disagree")
         found[f"k={k}"] = {"playbooks": asked, "playbooks_compiled": compiled, **told}
@@ -238,7 +243,7 @@ def itself(domain: Domain, quick: int | None, *, on_tape: bool) -> dict[str, Any
     """Of each run a playbook, walked against that run."""
     tally = Tally(database_equal=None if on_tape else 0)
     for episode in domain.good[:quick]:
-        domain.walk(tally, [episode], episode, on_tape=on_tape)
+        domain.walk(tally, [episode], episode, on_tape=on_tape, same=False)
     return tally.told()
 
 

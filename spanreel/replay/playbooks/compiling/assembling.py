@@ -5,8 +5,8 @@ Quiet. It decides nothing about values; what it keeps is what the steps need.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from spanreel.replay.playbooks.body import END, Condition, Llm, Param, Retry, State
@@ -28,7 +28,8 @@ from spanreel.replay.playbooks.compiling.flow import Flow
 from spanreel.replay.playbooks.compiling.naming import param_name, state_name, variable_name
 from spanreel.replay.playbooks.compiling.places import Only
 from spanreel.replay.playbooks.compiling.report import ArgumentReport, ParamReport, StateReport
-from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of
+from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of, scalar, weak
+from spanreel.replay.playbooks.conditions import equal
 
 MOST_EXAMPLES: Final = 5
 READ_ATTEMPTS: Final = 3
@@ -57,6 +58,8 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
     """
     kept = {one for column in flow.spine for one in column.needs}
     kept = {one for column in kept for one in column.needs}
+    _elements(kept)
+    _spared(kept)
     used = frozenset(spec for column in kept for spec in _of_column(column))
     changes: dict[Column, tuple[Column, dict[str, tuple[Any, Any]]]] = {}
     if inferred:
@@ -101,6 +104,50 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         if argument.doubt
     ]
     return Assembled(states, names[0], params, values, reports, told, review)
+
+
+def _arguments(kept: Iterable[Column]) -> list[Spec]:
+    """The parameters that arguments need; those of guards are not among them."""
+    return list(
+        dict.fromkeys(spec for column in kept for expr in column.args.values() for spec in specs(expr))
+    )
+
+
+def _elements(kept: Iterable[Column]) -> None:
+    """A parameter that is the same element of a list in every run, where that is a parameter, is that element."""
+    every = _arguments(kept)
+    for spec in every:
+        if spec.kind == "input" or any(not scalar(value) or weak(value) for value in spec.values):
+            continue
+        for whole in every:
+            if not all(isinstance(value, list) and value for value in whole.values):
+                continue
+            shortest = min(len(value) for value in whole.values)
+            places = [
+                place
+                for place in range(shortest)
+                if all(equal(row[place], one) for row, one in zip(whole.values, spec.values, strict=True))
+            ]
+            if places:
+                spec.of = whole, places[0]
+                break
+
+
+def _spared(kept: Iterable[Column]) -> None:
+    """Guards that would need a parameter that nothing else does are not worth asking anybody for it."""
+    known = set(_arguments(kept))
+    for column in kept:
+        for name, told in column.told.items():
+            stay = tuple(
+                one
+                for one in told.agreements
+                if all(
+                    spec in known or spec.kind == "input"
+                    for expr in (one.one, one.other)
+                    for spec in specs(expr)
+                )
+            )
+            column.told[name] = replace(told, agreements=stay)
 
 
 def _of_column(column: Column) -> Iterator[Spec]:

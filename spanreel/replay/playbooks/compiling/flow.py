@@ -454,8 +454,19 @@ class Flow:
             return None
         if told := self._of_input(slot):
             return told
+        lists = all(isinstance(value, list) for value in slot.values)
+        if lists and not self._whole_lists(slot):
+            return None
         found = [one for one in self._candidates(slot) if one.solid]
         return self._bound(slot, found) if found else None
+
+    def _whole_lists(self, slot: Slot) -> bool:
+        """Whether lists that are all of something are too many to be a choice of some of it."""
+        apart = self.apart(slot.values)
+        chance = 1.0
+        for index in apart:
+            chance /= 2 ** min(20, len(slot.values[index]))
+        return len(apart) > 1 and chance <= CHANCE / 4
 
     def _projection(self, slot: Slot) -> Told | None:
         """Every element that a path finds, in order; some of them by choice is likelier where there were few."""
@@ -468,11 +479,7 @@ class Flow:
                 for call, value in zip(one.expr.column.calls, slot.values, strict=True)
             )
         ]
-        apart = self.apart(slot.values)
-        chance = 1.0
-        for index in apart:
-            chance /= 2 ** min(20, len(slot.values[index]))
-        if not fitting or chance > CHANCE / 4 or len(apart) < 4:
+        if not fitting or not self._whole_lists(slot):
             return None
         best = min(fitting, key=lambda one: one.cost(self.kept))
         expr = FromResult(best.expr.column, best.expr.form, (), many=True)
