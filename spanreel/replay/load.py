@@ -172,14 +172,19 @@ def diff(
     """
     from spanreel.replay.compare import compare
 
-    return compare(_replay(a, store), _replay(b, store), ignoring)
+    return compare(named(a, store), named(b, store), ignoring)
 
 
-def _replay(named: Replay | str | os.PathLike[str], store: str | os.PathLike[str] | None) -> Replay:
-    if isinstance(named, Replay):
-        return named
-    path, run = files.file_of(named)
-    return load(str(named), store) if path is None else from_file(path, run)
+def named(run: Replay | str | os.PathLike[str], store: str | os.PathLike[str] | None = None) -> Replay:
+    """A run by its name in a store, or as ``FILE#run``; one that is loaded is itself.
+
+    Raises:
+        UnknownRun, AmbiguousRun, BadInput, StoreError: as `load` and `from_file`.
+    """
+    if isinstance(run, Replay):
+        return run
+    path, inside = files.file_of(run)
+    return load(str(run), store) if path is None else from_file(path, inside)
 
 
 def _of_spans(spans: Sequence[Span], run_id: str | None, where: str) -> Replay:
