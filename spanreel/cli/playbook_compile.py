@@ -85,13 +85,13 @@ def compile_(
         spanreel playbook compile 4f2a91c3 --name refund --read get_order
         spanreel playbook compile runs.otlp.jsonl#last --name refund --out refund.yaml
     """
-    from spanreel.replay.load import named
+    from spanreel.replay.load import replay_of
     from spanreel.replay.playbooks.compiling import compile_runs
     from spanreel.replay.playbooks.library import Library
 
     matchers = _matchers(match or ())
     compiled = compile_runs(
-        [named(run, store) for run in runs],
+        [replay_of(run, store) for run in runs],
         name,
         goal=goal,
         allow_partial=allow_partial,

@@ -172,19 +172,19 @@ def diff(
     """
     from spanreel.replay.compare import compare
 
-    return compare(named(a, store), named(b, store), ignoring)
+    return compare(replay_of(a, store), replay_of(b, store), ignoring)
 
 
-def named(run: Replay | str | os.PathLike[str], store: str | os.PathLike[str] | None = None) -> Replay:
-    """A run by its name in a store, or as ``FILE#run``; one that is loaded is itself.
+def replay_of(named: Replay | str | os.PathLike[str], store: str | os.PathLike[str] | None = None) -> Replay:
+    """A run by its name, its file or `file#run`; a Replay is itself.
 
     Raises:
         UnknownRun, AmbiguousRun, BadInput, StoreError: as `load` and `from_file`.
     """
-    if isinstance(run, Replay):
-        return run
-    path, inside = files.file_of(run)
-    return load(str(run), store) if path is None else from_file(path, inside)
+    if isinstance(named, Replay):
+        return named
+    path, run = files.file_of(named)
+    return load(str(named), store) if path is None else from_file(path, run)
 
 
 def _of_spans(spans: Sequence[Span], run_id: str | None, where: str) -> Replay:
