@@ -83,7 +83,7 @@ def compile_(
     Examples:
         spanreel playbook compile last last~1 last~2 --name exchange-item
         spanreel playbook compile 4f2a91c3 --name refund --read get_order
-        spanreel playbook compile runs.otlp.jsonl#last --name refund --out refund.yaml
+        spanreel playbook compile runs.jsonl#last --name refund --out r.yaml
     """
     from spanreel.replay.load import replay_of
     from spanreel.replay.playbooks.compiling import compile_runs
@@ -107,7 +107,7 @@ def compile_(
     if json:
         say_json(compiled.report.to_json(indent=2))
         return
-    draw(*compiled.report.lines())
+    draw(*compiled.report.lines(), wrap=False)
     note(f"{entry.ref} ({entry.short}) is a {entry.status}")
     note(f"next: spanreel playbook show {entry.ref}")
 
@@ -117,7 +117,9 @@ def _written(body: Body, file: Path) -> None:
 
     from spanreel.replay.playbooks.write import to_yaml
 
-    text = json.dumps(body.document(), indent=2, ensure_ascii=False) if file.suffix == ".json" else to_yaml(body)
+    text = (
+        json.dumps(body.document(), indent=2, ensure_ascii=False) if file.suffix == ".json" else to_yaml(body)
+    )
     try:
         file.write_text(text, "utf-8")
     except OSError as error:
