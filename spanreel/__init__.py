@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from spanreel.replay.compare import ReplayComparison
     from spanreel.replay.execution import replaying
     from spanreel.replay.load import diff, load
+    from spanreel.replay.playbooks.dispatch import adispatch, dispatch
     from spanreel.replay.playbooks.playbook import Playbook
+    from spanreel.replay.playbooks.prime import prime
+    from spanreel.replay.playbooks.suggest import suggest
     from spanreel.replay.timeline import Replay
 
 __all__ = [
@@ -35,16 +38,20 @@ __all__ = [
     "ReplayComparison",
     "SpanreelError",
     "aapply_tool_calls",
+    "adispatch",
     "agent",
     "apply_tool_calls",
     "await_approval",
     "diff",
+    "dispatch",
     "instrument",
     "load",
     "note",
     "outcome",
+    "prime",
     "replaying",
     "run",
+    "suggest",
     "tool",
     "tool_schemas",
     "uninstrument",
@@ -73,6 +80,10 @@ _HOMES = {
     "replaying": "spanreel.replay.execution",
     "diff": "spanreel.replay.load",
     "load": "spanreel.replay.load",
+    "adispatch": "spanreel.replay.playbooks.dispatch",
+    "dispatch": "spanreel.replay.playbooks.dispatch",
+    "prime": "spanreel.replay.playbooks.prime",
+    "suggest": "spanreel.replay.playbooks.suggest",
 }
 
 

@@ -63,15 +63,15 @@ def dispatch(
 ) -> None:
     """Do a task by the active playbook that fits, else by the agent.
 
-    Only an active playbook is run. One that a guard stops before it changed anything
-    leaves the task to the agent; one that may have changed something does not. Either
-    is recorded.
+    Only an active playbook is run. One that a guard stops before it changed
+    anything leaves the task to the agent; one that may have changed something does
+    not. Either is recorded.
 
     Exit codes: 0 done; 1 failed; 3 paused; 5 nobody may do it.
 
     Examples:
-        spanreel playbook dispatch "exchange an item" --input order_id=W1 --dry
-        spanreel playbook dispatch "exchange it" --inputs @task.json --tools shop.tools
+        spanreel playbook dispatch "exchange it" --input order_id=W1 --dry
+        spanreel playbook dispatch "exchange it" --inputs @it.json --tools shop
         spanreel playbook dispatch "exchange it" --fallback shop.agent:run
     """
     from spanreel.cli.inputs import inputs as read

@@ -92,9 +92,14 @@ def shadow(
 
 
 def _body(name: str, store: Path | None) -> Body:
-    from spanreel.replay.playbooks.playbook import Playbook
+    """A file, or `module:variable`, as every TARGET is; anything else is in the library."""
+    if ":" in name or name.endswith((".yaml", ".yml", ".json", ".py")):
+        from spanreel.replay.playbooks.target import resolve
 
-    return Playbook.load(name, store=store).body
+        return resolve(name, store)
+    from spanreel.replay.playbooks.library import Library
+
+    return Library(store).get(name).body
 
 
 def _report(

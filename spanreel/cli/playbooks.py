@@ -14,6 +14,8 @@ from spanreel.cli import (
     playbook_deciding,
     playbook_dispatch,
     playbook_library,
+    playbook_lint,
+    playbook_repair,
     playbook_shadow,
 )
 
@@ -28,6 +30,11 @@ VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("retire", playbook_deciding.retire, "Put one away."),
     ("export", playbook_library.export, "Write one to a file."),
     ("import", playbook_library.import_, "Add playbooks from files."),
+    ("lint", playbook_lint.lint, "Say what could be better about one."),
+    ("simulate", playbook_lint.simulate, "Plan a run of one on paper."),
+    ("diff", playbook_lint.diff, "Compare two."),
+    ("repair", playbook_repair.repair, "Propose a repair of one that failed."),
+    ("review", playbook_repair.review, "Approve or reject a repair, once."),
     ("shadow", playbook_shadow.shadow, "Walk one over recorded runs."),
     ("dispatch", playbook_dispatch.dispatch, "Do a task by the playbook that fits, else by the agent."),
     ("suggest", playbook_dispatch.suggest, "List the playbooks for a goal, with reasons."),

@@ -21,6 +21,9 @@ from spanreel.instrument.binding import rebound
 
 REMEDY = "name the command that runs it: spanreel replay RUN -- python …"
 
+SCRIPT = " (script)"
+"""What a script is called besides its name, where a module of that name is loaded already."""
+
 
 def call(function: str, file: str | None, inputs: str) -> Any:
     """Call an agent function as it was called; a coroutine is awaited, a generator read to its end.
@@ -101,7 +104,7 @@ def _module(name: str, file: str | None) -> ModuleType:
 
 def _from_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent))
-    name = path.stem if path.stem not in sys.modules else f"{path.stem} (script)"
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}{SCRIPT}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

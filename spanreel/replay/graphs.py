@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from spanreel.exceptions import SpanreelError, UnknownPlaybook, UnknownRun
 from spanreel.location import resolve_store
@@ -45,13 +45,10 @@ def graph_of(target: str, store: str | os.PathLike[str] | None = None) -> Graph:
         UnknownTarget: it is none of them.
         SpanreelError: the playbook or the file cannot be read.
     """
-    from spanreel.replay.load import from_file, load
+    from spanreel.replay.load import replay_of
 
     found = run_or_body(target, store)
-    if isinstance(found, str):
-        path, _, run = found.partition("#") if Path(found.partition("#")[0]).is_file() else ("", "", found)
-        return of_run(from_file(path, run or None) if path else load(run, store))
-    return of_playbook(found)
+    return of_run(replay_of(found, store)) if isinstance(found, str) else of_playbook(found)
 
 
 def run_or_body(target: str, store: str | os.PathLike[str] | None = None) -> Body | str:
@@ -63,6 +60,7 @@ def run_or_body(target: str, store: str | os.PathLike[str] | None = None) -> Bod
     from spanreel.collector.store import open_reader
     from spanreel.replay.files import file_of
 
+    target = target.removeprefix("run:")
     if is_playbook(target):
         return body_of(target, store)
     if file_of(target)[0] is not None:
@@ -83,7 +81,7 @@ def run_or_body(target: str, store: str | os.PathLike[str] | None = None) -> Bod
 
 def is_playbook(target: str) -> bool:
     """Whether a name can only mean a playbook: its file, ``module:name``, or ``playbook:NAME``."""
-    if target.startswith("playbook:") or target.endswith(_FILES):
+    if target.startswith("playbook:") or target.endswith(_FILES) or ".py:" in target:
         return True
     if target.endswith(".json") and Path(target).is_file():
         return _says_playbook(Path(target))
@@ -96,14 +94,10 @@ def body_of(target: str, store: str | os.PathLike[str] | None = None) -> Body:
     Raises:
         SpanreelError: there is none, or it cannot be read.
     """
-    from importlib import import_module
+    from spanreel.replay.playbooks.target import find
 
-    if target.startswith("playbook:"):
-        from spanreel.replay.playbooks.library import Library
-
-        return Library(store).get(target.removeprefix("playbook:")).body
-    found: Any = import_module("spanreel.replay.playbooks.target").resolve(target, store)
-    return getattr(found, "body", found)
+    found = find(target, store)
+    return found.body or found.checked()
 
 
 def observed_of(

@@ -172,10 +172,15 @@ def diff(
     """
     from spanreel.replay.compare import compare
 
-    return compare(_replay(a, store), _replay(b, store), ignoring)
+    return compare(replay_of(a, store), replay_of(b, store), ignoring)
 
 
-def _replay(named: Replay | str | os.PathLike[str], store: str | os.PathLike[str] | None) -> Replay:
+def replay_of(named: Replay | str | os.PathLike[str], store: str | os.PathLike[str] | None = None) -> Replay:
+    """A run by its name, its file or `file#run`; a Replay is itself.
+
+    Raises:
+        UnknownRun, AmbiguousRun, BadInput, StoreError: as `load` and `from_file`.
+    """
     if isinstance(named, Replay):
         return named
     path, run = files.file_of(named)

@@ -78,7 +78,7 @@ def _asked(trace: str, root: Span, start: int, more: dict[str, Any]) -> list[Spa
         return []
     said = {
         names.OPERATION: "chat",
-        names.REQUEST_MODEL: "gpt-5-mini",
+        names.REQUEST_MODEL: more.get("model", "gpt-5-mini"),
         names.USAGE_INPUT: more.get("tokens", 100),
     }
     if "cost" in more:

@@ -97,3 +97,8 @@ def exchanging(order_id: str = "W1", old: str = "i-red", new: str = "i-black"):
         return "exchanged"
 
     return agent
+
+
+def watering(goal: str) -> str:
+    """An agent without tools."""
+    return f"watered: {goal}"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from recorded_tasks import Episode, Played, Tape, call, episode, play, safety_of, said
-from spanreel.replay.playbooks.compiling import compile_runs, params_of
 
 from spanreel.exceptions import NotCompilable
+from spanreel.replay.playbooks.compiling import compile_runs
 
 
 def compiled(runs: list[Episode], **how: Any) -> Any:

@@ -17,7 +17,11 @@ VARIABLES: dict[str, Any] = {
     "order": {
         "status": "delivered",
         "total": 12.5,
-        "items": [{"name": "lamp", "id": "i1"}, {"name": "desk", "id": "i2"}, {"name": "lamp }}", "id": "i3"}],
+        "items": [
+            {"name": "lamp", "id": "i1"},
+            {"name": "desk", "id": "i2"},
+            {"name": "lamp }}", "id": "i3"},
+        ],
     },
     "user-1": {"id": "u"},
 }

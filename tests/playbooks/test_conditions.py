@@ -21,7 +21,14 @@ from spanreel.replay.playbooks.conditions import (
 
 VARIABLES: dict[str, Any] = {
     "params": {"wanted": "delivered"},
-    "order": {"status": "delivered", "total": 12, "tags": ["a", "b"], "none": None, "when": "2026-03-01", "flag": True},
+    "order": {
+        "status": "delivered",
+        "total": 12,
+        "tags": ["a", "b"],
+        "none": None,
+        "when": "2026-03-01",
+        "flag": True,
+    },
 }
 RESULT = {"status": "done", "rows": [1, 2, 3]}
 PROGRAM = {"exit_code": 0, "stdout": "3 passed", "stderr": ""}

@@ -89,7 +89,7 @@ def test_what_was_not_promoted_is_never_dispatched(status: str):
     kept(status)
     found = dispatch(GOAL, INPUTS, shelf)
     assert (found.by, found.output) == ("agent", "the agent did it")
-    assert codes(found) == {"not_active"}
+    assert codes(found) == {"not_active", "gate_failed"}
     assert [name for name, _ in shop.fired if name != "agent"] == []
 
 

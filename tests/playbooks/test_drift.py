@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from recorded_tasks import Episode, Tape, call, episode, play, retail, safety_of
-from spanreel.replay.playbooks.compiling import compile_runs, params_of
 
 import spanreel
 from spanreel.replay.playbooks.body import Body, Retry
+from spanreel.replay.playbooks.compiling import compile_runs, params_of
 from spanreel.replay.playbooks.playbook import Playbook
 from spanreel.replay.playbooks.result import PlaybookResult
 

@@ -97,7 +97,9 @@ def test_each_flaw_is_found_where_it_is_and_said_how_to_mend(code: str) -> None:
 
 def test_what_rests_on_one_observation_is_told_of_the_report() -> None:
     """A binding that the compiler saw in one run of several is a finding."""
-    found = linted(GOOD, {"bindings": [{"state": "book", "argument": "id", "support": 1, "of": 3}]})
+    seen = {"name": "id", "binding": "{{ seat.id }}", "support": 1, "runs": 3}
+    sure = {"name": "hold", "binding": True, "support": 3, "runs": 3}
+    found = linted(GOOD, {"states": [{"name": "book", "arguments": [seen, sure]}]})
     assert [(one.code, one.path) for one in found.findings] == [("one-observation", "states.book.args.id")]
 
 

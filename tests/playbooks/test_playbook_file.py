@@ -109,7 +109,7 @@ def test_the_number_of_further_errors_is_told() -> None:
         ("a: 1\nb: .nan", "p.yaml:2: .nan is no number here"),
         ("a: 1\nb: 1e999", "p.yaml:2: a number that is none"),
         ("a: " + "9" * 500, "p.yaml:1: a number of too many digits"),
-        ("a: 1\nb: \"\\ud800\"", "p.yaml:2: a character that is no Unicode"),
+        ('a: 1\nb: "\\ud800"', "p.yaml:2: a character that is no Unicode"),
         ("a: 1\nb: \x07", "p.yaml:2: a control character"),
         ("a: 1\nb: \ud800", "p.yaml:2: a character that is no Unicode"),
         ("", "p.yaml:1: it is empty"),
@@ -135,7 +135,7 @@ def test_what_is_no_data(text: str, message: str) -> None:
         ('{"a": "x', "that is no JSON: a text: Unterminated string"),
         ('{"a": 1e999}', "a number that is none"),
         ('{"a": "\\ud800"}', "a character that is no Unicode"),
-        ('{} {}', "that is no JSON: something after the end"),
+        ("{} {}", "that is no JSON: something after the end"),
         ("{a: 1}", "that is no JSON: a key is a text in double quotes"),
         ("[" * 5_000, "nested deeper than 64"),
         ("", "that is no JSON: it ends early"),
@@ -153,7 +153,8 @@ def test_what_is_no_json(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30)),
+        "a0: &a0 [x, x]\n"
+        + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30)),
         "a0: &a0 {x: y}\n" + "".join(f"a{i}: &a{i} {{p: *a{i - 1}, q: *a{i - 1}}}\n" for i in range(1, 60)),
         "a0: &a0 {x: y}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 60)),
         "[" * 100_000,
@@ -230,11 +231,17 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampl
     ["on", "yes", "1e5", "0123", "null", "~", "<<", "=", "- a", "# x", "a: b", "{{ params.x }}", " x ", "x\n", "\nx", "a\n b\n\n", "\t", "1_0"]
 )  # fmt: skip
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=12,
 )
-NAMES = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=8).map(lambda text: f"s{text}")
+NAMES = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=8).map(
+    lambda text: f"s{text}"
+)
 
 
 @st.composite
@@ -248,7 +255,10 @@ def bodies(draw: st.DrawFn) -> Body:
         if draw(st.booleans()):
             states[name]["expect"] = {"json": draw(VALUES), "contains": draw(st.lists(TEXT, max_size=2))}
         if draw(st.booleans()):
-            states[name] |= {"repeat": {"for_each": draw(TEXT), "as": "one", "max": 3}, "derived_from": draw(st.lists(TEXT, max_size=2))}
+            states[name] |= {
+                "repeat": {"for_each": draw(TEXT), "as": "one", "max": 3},
+                "derived_from": draw(st.lists(TEXT, max_size=2)),
+            }
     return Body.model_validate(
         {
             "name": draw(NAMES), "goal": draw(TEXT), "initial": names[0], "states": states, "output": draw(VALUES),
@@ -273,7 +283,11 @@ def test_it_is_written_for_people() -> None:
     """Blocks, keys in the order of the design, where a part came from at its end; the same text every time."""
     text = to_yaml(body_of(EXAMPLE))
     lines = text.splitlines()
-    assert lines[:3] == ["spanreel: playbook/v1", "name: exchange-item", "goal: exchange a delivered item for another of the same product"]
+    assert lines[:3] == [
+        "spanreel: playbook/v1",
+        "name: exchange-item",
+        "goal: exchange a delivered item for another of the same product",
+    ]
     order = lines[lines.index("  order:") : lines.index("  product:")]
     keys = [line.split(":")[0].strip() for line in order if line.startswith("    ") and line[4] != " "]
     assert keys == ["tool", "args", "save_as", "expect", "next", "derived_from"]
@@ -299,7 +313,12 @@ def test_the_published_schema_accepts_what_is_read() -> None:
     }  # fmt: skip
     assert list(validator.iter_errors(full)) == []
     assert Body.model_validate(full).document() == {**full, "spanreel": "playbook/v1"}
-    for wrong in ({**full, "stepz": {}}, {**full, "initial": 3}, {**full, "states": {"a": {"assert_": []}}}, {"name": "p"}):
+    for wrong in (
+        {**full, "stepz": {}},
+        {**full, "initial": 3},
+        {**full, "states": {"a": {"assert_": []}}},
+        {"name": "p"},
+    ):
         assert list(validator.iter_errors(wrong))
 
 
@@ -338,7 +357,10 @@ KEYS = st.sampled_from(
      "set", "save_as", "require", "key", "edges", "from", "to", "retry", "max_attempts", "output_key", "a", "b", "success", "matchers", "input"]
 )  # fmt: skip
 TREES = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 9) | st.sampled_from(["a", "b", "end", "{{ params.a }}", "{{ a.b[*] | list }}", "{x}", "(", "playbook/v1"]),
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 9)
+    | st.sampled_from(["a", "b", "end", "{{ params.a }}", "{{ a.b[*] | list }}", "{x}", "(", "playbook/v1"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6),
     max_leaves=40,
 )
@@ -369,5 +391,12 @@ STATES = st.fixed_dictionaries(
 @given(st.dictionaries(st.sampled_from(["a", "b"]), STATES, min_size=1), st.lists(TREES, max_size=2), TREES)
 def test_any_states(states: dict[str, Any], success: list[Any], output: Any) -> None:
     """Nor do states that fit, however little sense they make together."""
-    document = {"name": "p", "initial": "a", "states": states, "success": success, "output": output, "params": {"a": {}}}
+    document = {
+        "name": "p",
+        "initial": "a",
+        "states": states,
+        "success": success,
+        "output": output,
+        "params": {"a": {}},
+    }
     survives(json.dumps(document), "p.json")

@@ -19,8 +19,8 @@ from spanreel.exceptions import EffectDenied, Refused
 from spanreel.replay.load import load
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.library import Library
-from spanreel.replay.playbooks.promoting import promote
 from spanreel.replay.playbooks.playbook import Playbook
+from spanreel.replay.playbooks.promoting import promote
 from spanreel.wire.spans import Span
 
 BODY: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +47,12 @@ def table(found: Sequence[Entry], width: int) -> Table:
     columns = [
         Column("playbook", [text(one.ref, NAME) for one in rows]),
         Column("status", [status(one.status) for one in rows]),
-        Column("hash", [text(one.short, DIM) for one in rows], rank=3),
-        Column("origin", [text(one.origin) for one in rows], rank=2),
-        Column("states", [text(count_text(len(one.body.states))) for one in rows], right=True, rank=1),
+        Column("hash", [text(one.short, DIM) for one in rows], rank=2),
+        Column("origin", [text(one.origin) for one in rows], rank=3),
+        Column("states", [text(count_text(len(one.body.states))) for one in rows], right=True, rank=4),
         Column("ok", [text(_of(one.evidence)) for one in rows], right=True),
-        Column("shadows", [text(count_text(len(one.evidence.shadows))) for one in rows], right=True, rank=4),
-        Column("why, goal", [text(_note(one), DIM) for one in rows], least=12, rank=5),
+        Column("shadows", [text(count_text(len(one.evidence.shadows))) for one in rows], right=True, rank=5),
+        Column("why, goal", [text(_note(one), DIM) for one in rows], least=24, rank=1),
     ]
     return drawn(columns, width)
 
@@ -100,11 +101,15 @@ def header(entry: Entry, width: int) -> list[Text]:
     return [title, *(pair(name, found, width) for name, found in lines if found)]
 
 
-def pair(name: str, found: str, width: int, style: str = "") -> Text:
-    """A line of two columns."""
-    return Text.assemble(
-        Text(f"  {name:<9}", DIM), text(truncated(words.flat(found), width - 11), style), no_wrap=True
-    )
+def pair(name: str, found: str, width: int) -> Text:
+    """Two columns; what is too long for a line goes on below."""
+    return Text.assemble(Text(f"  {name:<9}", DIM), Text(folded(found, width, 11)), no_wrap=True)
+
+
+def folded(found: str, width: int, indent: int) -> str:
+    """A text on as many lines as it needs, each but the first indented."""
+    lines = textwrap.wrap(words.flat(found), max(20, width - indent)) or [""]
+    return f"\n{' ' * indent}".join(lines)
 
 
 def _states(body: Body, width: int) -> Iterator[Text]:

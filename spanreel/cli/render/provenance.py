@@ -10,8 +10,8 @@ from rich.text import Text
 
 from spanreel.cli import words
 from spanreel.cli.render.palette import BAD, DIM, DOUBT, GOOD, NAME, text
-from spanreel.cli.render.playbooks import executions, pair, status
-from spanreel.replay.report.text import truncated
+from spanreel.cli.render.playbooks import executions, folded, pair, status
+from spanreel.replay.report.text import clean, truncated
 
 if TYPE_CHECKING:
     from spanreel.replay.playbooks.provenance import PlaybookWhy, SourceStep, StateWhy
@@ -54,7 +54,7 @@ def page(found: PlaybookWhy, width: int, *, only_state: bool = False) -> Iterato
         by = f" ({asked})" if asked and asked != resolution.get("profile") else ""
         mark, style = ("✓", GOOD) if gate["passed"] else ("✗", BAD)
         yield Text.assemble(
-            "  ", text(mark, style), " ", text(truncated(f"{gate['text']}{by}", width - 4)), no_wrap=True
+            "  ", text(mark, style), " ", Text(folded(f"{gate['text']}{by}", width, 4)), no_wrap=True
         )
     yield ""
     yield text("evidence", "bold")
@@ -73,10 +73,10 @@ def _decision(one: Mapping[str, Any], width: int) -> Iterator[Text]:
     by = f" by {_who(actor)}" if actor else ""
     yield _line(f"{words.moment(one.get('at')):<12} ", f"{one['kind']}{led}{by}{forced}{elsewhere}", width, 2)
     if one.get("reason"):
-        yield Text(truncated(f"               {words.flat(one['reason'])}", width), DIM)
+        yield Text(f"{' ' * 15}{folded(str(one['reason']), width, 15)}", DIM)
     for gate in one.get("gates") or ():
         if not gate.get("passed"):
-            yield Text(truncated(f"               ✗ {gate.get('text')}", width), BAD)
+            yield Text(f"{' ' * 15}✗ {folded(str(gate.get('text')), width, 17)}", BAD)
 
 
 def _state(state: StateWhy, width: int) -> Iterator[Text]:
@@ -103,7 +103,7 @@ def _source(one: SourceStep) -> str:
 
 
 def _line(name: str, found: str, width: int, indent: int, style: str = "") -> Text:
-    head = " " * indent + name
+    head = " " * indent + clean(name)
     return Text.assemble(
         Text(head, DIM), text(truncated(found, max(10, width - len(head))), style), no_wrap=True
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from spanreel.replay.playbooks.asks import Misfit
+from spanreel.replay.playbooks.conditions import validator
 
 MOST_ISSUES: Final = 32
 LONGEST: Final = 4_000_000
@@ -40,11 +41,7 @@ def answered(text: str, schema: Mapping[str, Any]) -> Any:
 
 def issues(value: Any, schema: Mapping[str, Any]) -> list[str]:
     """What a JSON Schema finds wrong with a value, each with its place."""
-    import jsonschema
-
-    known = jsonschema.Draft202012Validator.FORMAT_CHECKER
-    errors = jsonschema.Draft202012Validator(dict(schema), format_checker=known).iter_errors(value)
-    return [f"{error.json_path}: {error.message}" for error in errors]
+    return [f"{error.json_path}: {error.message}" for error in validator(dict(schema)).iter_errors(value)]
 
 
 def _values(text: str, schema: Mapping[str, Any]) -> Iterator[Any]:

@@ -38,7 +38,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "params_missing": ("the inputs lack a parameter", "give it as an input"),
     "needs_extract_model": ("a parameter only occurs in free text", "name a model: --model PROVIDER/NAME"),
     "extract_failed": ("a model could not read the parameters out of the text", "give them as inputs"),
-    "gate_failed": ("it is active, and its gates do not pass", "spanreel playbook why NAME"),
+    "gate_failed": ("a gate keeps it from being promoted", "spanreel playbook candidate NAME"),
     "hook_refused": ("a hook of the project said no", "see [tool.spanreel.hooks]"),
     "precondition_failed": ("what has to hold before does not", "spanreel playbook simulate NAME"),
     "stopped_before_write": (
@@ -117,7 +117,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A body, as it is looked at. words: stems by where they stand: `goal`, `all`, `matchers`. ok, runs: of its executions."""
+    """A body, as it is looked at.
+
+    words: stems by where they stand: `goal`, `all`, `matchers`. ok, runs: of its executions. gates: those that keep it from
+    being promoted, in words.
+    """
 
     body: Body
     status: str
@@ -191,8 +195,7 @@ def _status(known: Known, pros: list[Reason], cons: list[Reason]) -> None:
         cons.append(reason(known.status))
     else:
         cons.append(reason("not_active", f"it is {known.status}"))
-    if known.status == "active" and known.gates:
-        cons.append(reason("gate_failed", f"gates that do not pass: {', '.join(known.gates)}"))
+    cons.extend(reason("gate_failed", gate) for gate in known.gates)
 
 
 def _goal(task: Task, known: Known, pros: list[Reason], cons: list[Reason]) -> float:

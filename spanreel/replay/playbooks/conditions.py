@@ -134,7 +134,7 @@ PREDICATES: Final[dict[str, Callable[[Any, Any], bool]]] = {
 """Of one value. `exists` is none of them: it asks whether there is one."""
 
 
-def _validator(schema: Any) -> Any:
+def validator(schema: Any) -> Any:
     """A validator that fetches nothing, and whose patterns end."""
     import jsonschema
     from jsonschema.validators import extend
@@ -155,7 +155,7 @@ def _checked(schema: str) -> Any:
 
     found = json.loads(schema)
     jsonschema.Draft202012Validator.check_schema(found)
-    return _validator(found)
+    return validator(found)
 
 
 def schema_problem(value: Any, schema: Any) -> str | None:

@@ -7,6 +7,7 @@ playbook is told, with the decision, on a span of its own below the run that cam
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,6 +23,7 @@ from spanreel.replay.playbooks.dispatched import By, Chosen, Dispatched, Extract
 from spanreel.replay.playbooks.entry import Wanted, arun_body, run_body
 from spanreel.replay.playbooks.extracting import NotExtracted, extract
 from spanreel.replay.playbooks.fallback import agent_of, arguments, name_of
+from spanreel.replay.playbooks.finding import loader
 from spanreel.replay.playbooks.result import PlaybookResult, Saved
 from spanreel.replay.playbooks.shadow import Beside, recorded_to
 from spanreel.replay.playbooks.surveying import Survey, survey
@@ -102,7 +104,7 @@ async def adispatch(
     """`dispatch` in a running loop; the agent may be a coroutine function."""
     work = _Dispatch(_Asked(goal, inputs, fallback, agent, store, tools, model, mode, dry))
     with recorded_to(store) as own:
-        plan = work.plan()
+        plan = await asyncio.to_thread(work.plan)
         if isinstance(plan, Dispatched):
             return plan
         if isinstance(plan, _Plan):
@@ -214,7 +216,10 @@ class _Dispatch:
     def wanted(self, plan: _Plan) -> Wanted:
         """What its run is given."""
         given = self.survey.toolbox.given
-        return Wanted(plan.params, self.asked.mode, given, (), self.asked.model)
+        asked = self.asked
+        return Wanted(
+            plan.params, asked.mode, given, model=asked.model, store=asked.store, load=loader(asked.store)
+        )
 
     # what came of it
 
@@ -343,7 +348,7 @@ class _Dispatch:
         return made
 
 
-_SHADOWED = frozenset({"not_active", "params_missing", "needs_extract_model", "tool_missing"})
+_SHADOWED = frozenset({"not_active", "gate_failed", "params_missing", "needs_extract_model", "tool_missing"})
 """What does not keep a playbook from being walked in shadow: its parameters are read off the run, its tools are answered."""
 
 

@@ -158,7 +158,7 @@ def _executed(walked: Walked, run: Run) -> Executed | None:
         calls = run.model_calls
     end = run.ended_ns if root and not run.open else walked.end_ns
     took = milliseconds(walked.start_ns, end or None)
-    return Executed(
+    return Executed.made(
         run_id=run.run_id,
         at=timestamp(walked.start_ns),
         mode=mode,

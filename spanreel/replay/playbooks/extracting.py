@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from spanreel.exceptions import SpanreelError
 from spanreel.instrument import recorder, runs
 from spanreel.replay.playbooks.asks import Ask
+from spanreel.replay.playbooks.binding import bind
 from spanreel.replay.playbooks.body import Extract
 from spanreel.replay.playbooks.conditions import schema_problem
 from spanreel.replay.playbooks.dispatched import Extracted
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from spanreel.replay.playbooks.body import Body, Param
 
+_NUMBER = re.compile(r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?!\w|[.,]\d)")
 EXTRACT = "extract"
 Model: TypeAlias = "str | Callable[..., Any]"
 SYSTEM = (
@@ -43,7 +45,8 @@ def schema_of(body: Body, names: Sequence[str]) -> dict[str, Any]:
 
 def prompt_of(body: Body, names: Sequence[str], text: str) -> str:
     """What a model is asked."""
-    told = body.extract.prompt if body.extract and body.extract.prompt else f"The task is to {body.goal}."
+    said = body.extract.prompt if body.extract else None
+    told = str(bind(said, {"task": text})) if said else f"The task is to {body.goal}."
     lines = [f"- {name}: {_about(body.params[name])}" for name in names]
     return f"{told}\n\nValues:\n" + "\n".join(lines) + f"\n\nThe task, between the lines:\n---\n{text}\n---"
 
@@ -139,7 +142,7 @@ def stands_in(value: Any, param: Param, text: str) -> bool:
     if isinstance(value, bool) or param.enum is not None or isinstance(value, Mapping):
         return True
     if isinstance(value, (int, float)):
-        said = [float(one.replace(",", "")) for one in re.findall(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?", text)]
+        said = [float(one.replace(",", "")) for one in _NUMBER.findall(text)]
         return float(value) in said
     if not isinstance(value, str):
         return True

@@ -32,7 +32,7 @@ def agent_of(
         began: told the root of its run, from inside.
     """
     inner = inspect.unwrap(function)
-    return runs.agent(_noted(inner, began), name=name_of(function), tags={GOAL_TAG: goal})
+    return runs.agent(name=name_of(function), tags={GOAL_TAG: goal})(_noted(inner, began))
 
 
 def _noted(inner: Callable[..., Any], began: Callable[[Any], None]) -> Callable[..., Any]:

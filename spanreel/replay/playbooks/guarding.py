@@ -18,13 +18,13 @@ from spanreel.replay.playbooks.body import Body, Param, State
 from spanreel.replay.playbooks.conditions import (
     COMBINED,
     MISSING,
-    SECONDS,
     Judgement,
     combined,
     is_probe,
     judge,
     schema_problem,
 )
+from spanreel.replay.playbooks.patterns import NoPattern, whole
 
 Walking: TypeAlias = Generator[Any, Any, Any]
 STRICTNESS: Final = ("read", "write", "irreversible")
@@ -272,8 +272,6 @@ class Guarding:
 
 def param_problem(param: Param, value: Any) -> str | None:
     """What is wrong with the value of a parameter, if anything."""
-    import regex
-
     schema = param.json_schema()
     schema.pop("pattern", None)
     try:
@@ -281,13 +279,10 @@ def param_problem(param: Param, value: Any) -> str | None:
             return problem
         if param.pattern is None or not isinstance(value, str):
             return None
-        if regex.fullmatch(param.pattern, value, timeout=SECONDS) is None:
-            return f"{value!r} does not match {param.pattern}"
-    except (Unbound, regex.error) as error:
+        fits = whole(param.pattern, value)
+    except (Unbound, NoPattern) as error:
         return str(error)
-    except TimeoutError:
-        return f"{param.pattern} searched for longer than {SECONDS:g} s"
-    return None
+    return None if fits else f"{value!r} does not match {param.pattern}"
 
 
 def as_text(value: Any) -> Any:

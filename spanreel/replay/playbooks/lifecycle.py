@@ -188,11 +188,11 @@ def demoted(since: Evidence, rule: Demotion) -> tuple[Executed, str] | None:
         recent = [*recent, one][-rule.window :]
         if in_a_row >= rule.after_stops:
             times = "an execution" if in_a_row == 1 else f"{in_a_row} executions in a row"
-            return one, f"{times} failed, the last one: {one.why}"
+            return one, f"{one.why} ({times} failed)"
         share = sum(each.became == "failed" for each in recent) / len(recent)
         if failed and len(recent) >= rule.least and share > rule.max_failure_ratio:
             bad = sum(each.became == "failed" for each in recent)
-            return one, f"{bad} of the last {len(recent)} executions failed, the last one: {one.why}"
+            return one, f"{one.why} ({bad} of the last {len(recent)} executions failed)"
     return None
 
 

@@ -319,15 +319,18 @@ def _reached(body: Body, start: str) -> set[str]:
 
 
 def _of_report(body: Body, report: Mapping[str, Any]) -> Iterator[Finding]:
-    """Bindings that the compiler took from a single observation, where it had several."""
-    bindings: Any = report.get("bindings") or ()
-    for one in bindings:
-        support, of = one.get("support"), one.get("of")
-        if support == 1 and one.get("state") in body.states:
-            where = f"states.{one['state']}.args.{one.get('argument', '')}".rstrip(".")
+    """Bindings that the compiler saw in a single run, where it had several, and those that it doubted."""
+    states: Any = report.get("states") or ()
+    for state in states:
+        for one in state.get("arguments") or ():
+            support, runs, doubt = one.get("support"), one.get("runs"), one.get("doubt")
+            if state.get("name") not in body.states or not (doubt or (support == 1 and (runs or 1) > 1)):
+                continue
+            sources = " ".join(run[:12] for run in body.derived_from)
+            seen = f"was seen in {support} of {runs} runs" + (f": {doubt}" if doubt else "")
             yield _found(
                 "one-observation",
-                where,
-                f"this binding was seen in 1 of {of or 1} runs",
-                f"spanreel playbook compile {' '.join(run[:12] for run in body.derived_from)} RUN … --name {body.name}",
+                f"states.{state['name']}.args.{one.get('name', '')}",
+                f"the binding {one.get('binding')} {seen}",
+                f"spanreel playbook compile {sources} RUN --name {body.name}",
             )

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, overload
 
+from spanreel.exceptions import BadInput
 from spanreel.replay.playbooks.authoring import Authored, F, body_of, params_of
 from spanreel.replay.playbooks.body import Body
 
@@ -79,7 +80,12 @@ class Playbook:
         if isinstance(what, Body):
             return cls.of(what, store)
         if isinstance(what, Mapping):
-            return cls.of(body_of(what), store)
+            made = body_of(what)
+            for problem in import_module(f"{_ROOM}.checking").check(made):
+                if problem.level == "error":
+                    place = ".".join(map(str, problem.path)) or "playbook"
+                    raise BadInput(f"{made.name}: {place}: {problem.message}", problem.remedy)
+            return cls.of(made, store)
         found = import_module(f"{_ROOM}.target").resolve(os.fspath(what), store)
         return found if isinstance(found, Playbook) else cls.of(found, store)
 

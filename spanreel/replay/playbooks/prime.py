@@ -106,15 +106,17 @@ def _apart_from_params(one: Considered) -> bool:
 
 def _primed(one: Considered, entry: Entry) -> PrimedPlaybook:
     body = entry.body
+    steps = list(_steps(body))
+    in_order = [step.tool for step in steps if step.tool]
     return PrimedPlaybook(
         name=body.name,
         hash=entry.hash,
         version=entry.version,
         goal=body.goal,
         confidence=one.confidence,
-        tools=body.tools,
+        tools=list(dict.fromkeys([*in_order, *body.tools])),
         params={name: _about(param) for name, param in body.params.items()},
-        steps=list(_steps(body)),
+        steps=steps,
         pitfalls=list(dict.fromkeys(_pitfalls(entry))),
     )
 

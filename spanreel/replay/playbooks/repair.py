@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
@@ -52,7 +52,9 @@ class Repair(Frozen):
         model_calls: that it took to find it.
     """
 
-    schema_: str = Field(default="spanreel.playbook_repair.v1", alias="schema")
+    schema_: Literal["spanreel.playbook_repair.v1"] = Field(
+        default="spanreel.playbook_repair.v1", alias="schema"
+    )
     name: str
     parent: str
     hash: str

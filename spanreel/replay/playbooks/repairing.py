@@ -196,7 +196,7 @@ def params_of(body: Body, replay: Replay, given: Mapping[str, Any] | None = None
     said = replay.input
     if isinstance(said, Mapping) and "body" in said and isinstance(said.get("params"), Mapping):
         return {name: value for name, value in said["params"].items() if name in body.params}
-    return filled(body, replay)[0]
+    return dict(filled(body, replay).params)
 
 
 def _places(replay: Replay) -> list[Any]:

@@ -25,6 +25,7 @@ from spanreel.replay.playbooks.answering import recording_of
 from spanreel.replay.playbooks.compiling.filling import Filled
 from spanreel.replay.playbooks.evidence import NOT_ANSWERED
 from spanreel.replay.playbooks.filled import filled
+from spanreel.replay.playbooks.finding import loader
 from spanreel.replay.playbooks.result import StoppedBy
 from spanreel.replay.playbooks.scoring import (
     CallCounts,
@@ -190,7 +191,9 @@ def shadow_over(
     found: list[Shadowed] = []
     with recorded_to(store):
         for run in runs:
-            one = shadow(body, run, params, store=store, reads=reads, writes=writes, include_sources=include_sources)
+            one = shadow(
+                body, run, params, store=store, reads=reads, writes=writes, include_sources=include_sources
+            )
             found.append(one)
             if told is not None:
                 told(one)
@@ -248,7 +251,7 @@ def walked(body: Body, source: Source, given: Given, store: str | os.PathLike[st
         return _said(one)
 
     with recorded_to(store), _closed(store, beside=given.beside):
-        surroundings = Surroundings(_loader(store), code=not given.beside)
+        surroundings = Surroundings(loader(store), code=not given.beside)
         says = root_says(body, params, counted=counted)
         walk = in_shadow(body, params, recording, safeties, surroundings, judge, says)
         if not judged:
@@ -324,15 +327,6 @@ def _said(one: Shadowed) -> dict[str, Any]:
         names.PLAYBOOK_REASON: halted.reason if halted else None,
     }
     return {key: value for key, value in said.items() if value is not None}
-
-
-def _loader(store: str | os.PathLike[str] | None) -> Callable[[str, str | None], Body]:
-    def load(name: str, body_hash: str | None) -> Body:
-        from spanreel.replay.playbooks.library import Library
-
-        return Library(store).get(f"{name}@{body_hash.removeprefix('sha256:')}" if body_hash else name).body
-
-    return load
 
 
 @contextmanager

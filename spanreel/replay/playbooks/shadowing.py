@@ -6,7 +6,6 @@ It gives up where the run has no answer: what would follow is not known, and is 
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from spanreel.replay.playbooks.conditions import Judgement
 from spanreel.replay.playbooks.driver import World, drive
 from spanreel.replay.playbooks.entry import ENTRY
 from spanreel.replay.playbooks.scoring import ProposedCall, Safeties
+from spanreel.replay.playbooks.surroundings import of_tool
 from spanreel.replay.playbooks.toolbox import Toolbox
 from spanreel.replay.playbooks.walk import walk
 from spanreel.wire import attributes as names
@@ -195,8 +195,9 @@ class _Answers(World):
         if self.surroundings is None or not self.surroundings.code:
             raise NotAnswered("Python code is not run beside an agent that works")
         try:
-            result = self._answered(asked)
-            return entry.finished(result) if inspect.isawaitable(result) else result
+            if asked.of != "state":
+                return entry.finished(of_tool(asked)())
+            return World.answer(self, asked)
         except NotAnswered:
             raise
         except Signal as signal:

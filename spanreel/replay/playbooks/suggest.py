@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from spanreel.replay.playbooks.choosing import ENOUGH, Considered
+from spanreel.replay.playbooks.choosing import Considered
 from spanreel.replay.playbooks.surveying import survey
 from spanreel.replay.timeline import Frozen
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from spanreel.replay.playbooks.surveying import Given
 
 Suggestion: TypeAlias = Considered
+WORTH_A_LOOK = 0.1
+"""How confident a suggestion is at least whose goal is another one."""
 
 
 class Suggestions(Frozen):
@@ -54,5 +56,5 @@ def suggest(
     return [
         one
         for one in found.considered
-        if all_of_them or not one.against("goal_mismatch") or one.confidence >= ENOUGH / 2
+        if all_of_them or not one.against("goal_mismatch") or one.confidence >= WORTH_A_LOOK
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from spanreel.replay.playbooks.choosing import Considered, Known, Task, consider
 from spanreel.replay.playbooks.fulltext import stems
 from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.promoting import judged
 from spanreel.replay.playbooks.toolbox import Toolbox, gathered
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     Given: TypeAlias = Mapping[str, Callable[..., Any]] | Sequence[str] | str | None
 
 FINAL = frozenset({"rejected", "retired"})
+GATED = frozenset({"candidate", "shadow"})
+"""What waits for its promotion, which its gates decide about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,14 @@ def survey(
     Raises:
         StoreError: the store cannot be read.
     """
-    entries = [one for one in Library(store).entries() if one.status not in FINAL]
+    library = Library(store)
+    entries = [one for one in library.entries() if one.status not in FINAL]
     toolbox = toolbox_of(tools)
     texts = {"task": goal if not isinstance(inputs, str) else f"{goal}\n{inputs}"}
     for entry in entries:
         texts |= {f"{entry.hash} {part}": text for part, text in _texts(entry.body).items()}
     words = stems(texts)
-    known = [_known(entry, words) for entry in entries]
+    known = [_known(library, entry, words) for entry in entries]
     task = Task(
         goal=goal,
         words=words["task"],
@@ -115,7 +119,7 @@ def _texts(body: Body) -> dict[str, str]:
     }
 
 
-def _known(entry: Entry, words: Mapping[str, Any]) -> Known:
+def _known(library: Library, entry: Entry, words: Mapping[str, Any]) -> Known:
     evidence = entry.evidence
     return Known(
         body=entry.body,
@@ -124,4 +128,5 @@ def _known(entry: Entry, words: Mapping[str, Any]) -> Known:
         words={part: words[f"{entry.hash} {part}"] for part in ("goal", "all", "matchers")},
         ok=evidence.count("ok"),
         runs=evidence.runs,
+        gates=[one.text for one in judged(library, entry).refused] if entry.status in GATED else (),
     )

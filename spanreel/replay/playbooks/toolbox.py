@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
@@ -20,12 +22,15 @@ from spanreel.instrument.tools import registered
 from spanreel.replay import entry
 from spanreel.replay.hooks import live_tool
 from spanreel.replay.playbooks.asks import Call, ToolFacts
+from spanreel.replay.playbooks.executors import EXECUTOR, PLACE, again
 
 Tools: TypeAlias = "Mapping[str, Callable[..., Any]]"
 MODULE: Final = "module"
 FILE: Final = "file"
 FUNCTION: Final = "function"
 NAME: Final = "name"
+MAIN: Final = "__main__"
+_scripts: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +82,20 @@ class Toolbox:
         stricter = replace(known, safety=asked.safety)
         return Dispatch(stricter, dict(asked.args), framework="playbook"), known.function
 
-    def places(self, names: Sequence[str]) -> list[dict[str, str]] | None:
+    def places(self, names: Sequence[str]) -> list[dict[str, Any]] | None:
         """Where tools are found again in another process; None: one of them cannot be.
 
         Registered ones by the module that registers them, given ones as functions of a module. names: also
         ``module:name`` of functions that a body names, where they were given.
         """
-        found: list[dict[str, str]] = []
+        found: list[dict[str, Any]] = []
         for name in names:
             known = self.find(name)
             if known is None or known.function is None:
+                continue
+            made = getattr(known.function, PLACE, None)
+            if made is not None:  # of an executor, which registers it from this
+                found += [] if made in found else [made]
                 continue
             place = place_of(known.function)
             given = name in (self.given or {})
@@ -112,7 +121,9 @@ def place_of(function: Any) -> dict[str, str] | None:
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not name or "<" in name:
         return None
-    code = getattr(entry.inspect.unwrap(function), "__code__", None)
+    if module.endswith(entry.SCRIPT):
+        module = MAIN
+    code = getattr(inspect.unwrap(function), "__code__", None)
     return {MODULE: module, FUNCTION: name, **({FILE: code.co_filename} if code is not None else {})}
 
 
@@ -128,7 +139,10 @@ def gathered(places: Sequence[Any], given: Tools | None = None) -> Toolbox:
     """
     found: dict[str, Callable[..., Any]] = {}
     for place in places:
-        said: Mapping[str, str] = {MODULE: place} if isinstance(place, str) else place
+        said: Mapping[str, Any] = {MODULE: place} if isinstance(place, str) else place
+        if EXECUTOR in said:
+            again(said)
+            continue
         module = imported(said[MODULE], said.get(FILE))
         if NAME in said:
             found[said[NAME]] = attribute(module, said[FUNCTION])
@@ -172,7 +186,14 @@ def imported(module: str, file: str | None = None) -> Any:
         SpanreelError: it cannot be imported.
     """
     try:
-        return importlib.import_module(module) if file is None else entry._module(module, file)
+        if file is None:
+            return importlib.import_module(module)
+        if module != MAIN:
+            return entry._module(module, file)
+        if file not in _scripts:  # once: a script that is loaded twice registers its tools twice
+            main = sys.modules.get(MAIN)
+            _scripts[file] = main if getattr(main, "__file__", None) == file else entry._module(module, file)
+        return _scripts[file]
     except SpanreelError:
         raise
     except Exception as error:
