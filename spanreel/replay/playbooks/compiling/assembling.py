@@ -56,9 +56,9 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         reference: the run whose order is kept.
         inferred: with the guards that the runs tell.
     """
-    kept = {one for column in flow.spine for one in column.needs}
-    kept = {one for column in kept for one in column.needs}
+    kept = _closed(flow.spine)
     _elements(kept)
+    kept |= _guarding(kept)
     _spared(kept)
     used = frozenset(spec for column in kept for spec in _of_column(column))
     changes: dict[Column, tuple[Column, dict[str, tuple[Any, Any]]]] = {}
@@ -67,7 +67,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
             found = guarding.touched(flow, column, used) if column.write else None
             if found is not None:
                 changes[column] = found
-                kept |= found[0].needs
+                kept |= _closed([found[0]])
     order = sorted(kept, key=lambda column: column.calls[reference].at)
     _name(order)
     guards = {column: _guards(flow, column, order, changes.get(column)) for column in order}
@@ -104,6 +104,40 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         if argument.doubt
     ]
     return Assembled(states, names[0], params, values, reports, told, review)
+
+
+def _closed(columns: Iterable[Column]) -> set[Column]:
+    """The steps, and those that their arguments are taken from."""
+    found: set[Column] = set()
+    waiting = list(columns)
+    while waiting:
+        column = waiting.pop()
+        if column not in found:
+            found.add(column)
+            waiting += [other for expr in (*column.args.values(), *column.said) for other in _sources(expr)]
+    return found
+
+
+def _sources(expr: Expr | str) -> set[Column]:
+    found = {one.column for one in _results(expr)}
+    return found
+
+
+def _guarding(kept: set[Column]) -> set[Column]:
+    """Steps that only guards look at: those that ask for no parameter that the others do not have."""
+    known = set(_arguments(kept))
+    wanted: list[set[Column]] = []
+    for column in sorted(kept, key=lambda one: one.calls[0].at):
+        for told in column.told.values():
+            wanted += [_sources(one.one) | _sources(one.other) for one in told.agreements]
+        for spec in _arguments([column]):
+            wanted += [{spec.choices.column}] if spec.choices is not None and column.write else []
+    found: set[Column] = set()
+    for columns in wanted:
+        more = _closed(columns)
+        if all(spec in known or spec.kind == "input" for spec in _arguments(more)):
+            found |= more
+    return found
 
 
 def _arguments(kept: Iterable[Column]) -> list[Spec]:

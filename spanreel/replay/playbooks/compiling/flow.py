@@ -12,6 +12,7 @@ is taken and their agreement becomes a guard.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -275,13 +276,26 @@ class Flow:
         offered = self._offered(slot)
         sure = [one for one in found if one.solid or one.chance <= CHANCE]
         rival = [one for one in offered if not any(_same_list(one.expr, other.expr) for other in sure)]
-        if sure and rival and not _beyond_luck(rival, CHANCE):
+        if sure and ((rival and not _beyond_luck(rival, CHANCE)) or self._may_be_chosen(slot, sure)):
             sure = [one for one in sure if not one.solid]  # it may as well have been chosen
         if sure:
             return self._bound(slot, sure)
         if offered:
             return self._chosen(slot, offered)
         return None
+
+    def _may_be_chosen(self, slot: Slot, sure: Sequence[Candidate]) -> bool:
+        """Whether some runs saw the value in a list elsewhere, from which it may have been picked."""
+        tools = {one.expr.column.tool for one in sure if not one.exclusive}
+        tools |= {one.expr.column.tool for one in sure if len({other.expr.column.tool for other in sure}) == 1}
+        seen: dict[tuple[str, Any], dict[int, int]] = {}
+        for index in self.apart(slot.values):
+            for call in self.sources.showing(index, slot.values[index], slot.at[index]):
+                for path in self.sources.places(index, call, slot.values[index]) if call.tool not in tools else ():
+                    for found in domains(call.result, path):
+                        rows = seen.setdefault((call.tool, found.form), {})
+                        rows[index] = max(found.options, rows.get(index, 1))
+        return any(math.prod(1 / options for options in rows.values()) > CHANCE for rows in seen.values())
 
     def _bound(self, slot: Slot, sure: Sequence[Candidate]) -> Told:
         best = min(sure, key=lambda one: one.cost(self.kept))
