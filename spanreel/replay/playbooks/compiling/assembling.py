@@ -124,18 +124,24 @@ def _sources(expr: Expr | str) -> set[Column]:
 
 
 def _guarding(kept: set[Column]) -> set[Column]:
-    """Steps that only guards look at: those that ask for no parameter that the others do not have."""
+    """Steps that only guards look at: those that ask for no parameter that the caller would not have at hand."""
     known = set(_arguments(kept))
-    wanted: list[set[Column]] = []
+    agreed: list[set[Column]] = []
+    offered: list[set[Column]] = []
     for column in sorted(kept, key=lambda one: one.calls[0].at):
         for told in column.told.values():
-            wanted += [_sources(one.one) | _sources(one.other) for one in told.agreements]
+            agreed += [_sources(one.one) | _sources(one.other) for one in told.agreements]
         for spec in _arguments([column]):
-            wanted += [{spec.choices.column}] if spec.choices is not None and column.write else []
+            offered += [{spec.choices.column}] if spec.choices is not None and column.write else []
     found: set[Column] = set()
-    for columns in wanted:
+    for columns in agreed:
         more = _closed(columns)
-        if all(spec in known or spec.kind == "input" for spec in _arguments(more)):
+        if all(spec in known or spec.kind in ("input", "said") for spec in _arguments(more)):
+            found |= more
+    for columns in offered:
+        more = _closed(columns)
+        new = [spec for spec in _arguments(more) if spec not in known and spec.kind != "input"]
+        if not new or (len(more) == len(new) == 1 and new[0].kind == "said"):
             found |= more
     return found
 
