@@ -356,12 +356,23 @@ class Flow:
             return self._told(
                 Given(spec), "typed", "it has a form of its own, and no source", slot, doubt=doubt
             )
+        if alike and self._only_once(slot):
+            return self._of_one(slot)
         if alike:
             doubt = "" if len(self.apart(self._whole())) > 1 else "one observation"
             return self._told(
                 Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt
             )
         return None
+
+    def _only_once(self, slot: Slot) -> bool:
+        """Whether it is a value of a write that only one observation has: as likely data as not."""
+        written = any(column.write and column.tool == slot.tool for column in self.spine)
+        return written and slot.values[0] is not None and len(self.apart(self._whole())) < 2
+
+    def _of_one(self, slot: Slot) -> Told:
+        spec = self._spec("typed", slot)
+        return self._told(Given(spec), "typed", "one observation does not make a constant", slot, doubt="one observation")
 
     # values of which two may be equal by chance
 
@@ -405,6 +416,8 @@ class Flow:
         return self._left(slot)
 
     def _weak_constant(self, slot: Slot, given: Sequence[Given], results: Sequence[Candidate]) -> Told:
+        if self._only_once(slot):
+            return self._of_one(slot)
         constant = Constant(slot.values[0])
         fitting = [one for one in results if one.solid]
         rivals: list[Expr] = [*given, *(one.expr for one in fitting)]
