@@ -368,7 +368,7 @@ class Flow:
     def _only_once(self, slot: Slot) -> bool:
         """Whether it is a value of a write that only one observation has: as likely data as not."""
         written = any(column.write and column.tool == slot.tool for column in self.spine)
-        return written and slot.values[0] is not None and len(self.apart(self._whole())) < 2
+        return written and not self._nested and slot.values[0] is not None and len(self.apart(self._whole())) < 2
 
     def _of_one(self, slot: Slot) -> Told:
         spec = self._spec("typed", slot)
