@@ -234,7 +234,7 @@ def _param(spec: Spec) -> Param:
     form = {format_of(value) for value in spec.values} if kind == "string" else {None}
     return Param(
         type="string" if kind == "null" else kind,
-        pattern=pattern_of(spec.values) if kind == "string" else None,
+        pattern=pattern_of(spec.values) if kind == "string" and spec.kind != "choice" else None,
         format=form.pop() if len(form) == 1 else None,
         enum=spec.enum,
         items=items,

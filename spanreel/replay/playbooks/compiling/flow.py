@@ -597,7 +597,7 @@ class Flow:
         if all(weak(value) for value in slot.values):
             paths = self.sources.input_paths(slot.values)
             if not paths:
-                return self._of_words(slot, first=True)
+                return None  # a word that was said among others names nothing for sure
             best, *others = (Given(self._spec("input", slot, path=path)) for path in paths)
             agreements = tuple(Agreement(best, other) for other in others)
             return self._told(best, "input", f"the input has it at {paths[0]}", slot, agreements=agreements)
