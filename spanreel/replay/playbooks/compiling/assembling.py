@@ -117,8 +117,7 @@ def _closed(columns: Iterable[Column]) -> set[Column]:
 
 
 def _sources(expr: Expr | str) -> set[Column]:
-    found = {one.column for one in _results(expr)}
-    return found
+    return {one.column for one in _results(expr)}
 
 
 def _guarding(kept: set[Column]) -> set[Column]:
