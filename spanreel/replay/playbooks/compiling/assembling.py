@@ -28,8 +28,7 @@ from spanreel.replay.playbooks.compiling.flow import Flow
 from spanreel.replay.playbooks.compiling.naming import param_name, state_name, variable_name
 from spanreel.replay.playbooks.compiling.places import Only
 from spanreel.replay.playbooks.compiling.report import ArgumentReport, ParamReport, StateReport
-from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of, scalar, weak
-from spanreel.replay.playbooks.conditions import equal
+from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of
 
 MOST_EXAMPLES: Final = 5
 READ_ATTEMPTS: Final = 3
@@ -57,7 +56,6 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         inferred: with the guards that the runs tell.
     """
     kept = _closed(flow.spine)
-    _elements(kept)
     kept |= _guarding(kept)
     _spared(kept)
     used = frozenset(spec for column in kept for spec in _of_column(column))
@@ -150,26 +148,6 @@ def _arguments(kept: Iterable[Column]) -> list[Spec]:
     return list(
         dict.fromkeys(spec for column in kept for expr in column.args.values() for spec in specs(expr))
     )
-
-
-def _elements(kept: Iterable[Column]) -> None:
-    """A parameter that is the same element of a list in every run, where that is a parameter, is that element."""
-    every = _arguments(kept)
-    for spec in every:
-        if spec.kind == "input" or any(not scalar(value) or weak(value) for value in spec.values):
-            continue
-        for whole in every:
-            if not all(isinstance(value, list) and value for value in whole.values):
-                continue
-            shortest = min(len(value) for value in whole.values)
-            places = [
-                place
-                for place in range(shortest)
-                if all(equal(row[place], one) for row, one in zip(whole.values, spec.values, strict=True))
-            ]
-            if places:
-                spec.of = whole, places[0]
-                break
 
 
 def _spared(kept: Iterable[Column]) -> None:
