@@ -216,7 +216,10 @@ def test_declared_edges_are_the_only_ones() -> None:
 
 def test_tools_that_nobody_registered() -> None:
     """Asked apart, before a run: those of states, of compensations and of matchers."""
-    text = BEGIN + "  a: {tool: get_ordr, next: b}\n  b: {tool: u, compensate: {tool: undo}}\nmatchers: {tools: [v]}\n"
+    text = (
+        BEGIN
+        + "  a: {tool: get_ordr, next: b}\n  b: {tool: u, compensate: {tool: undo}}\nmatchers: {tools: [v]}\n"
+    )
     found = examined(text, "p.yaml")
     body = found.checked()
     said = [(found.line(one.path), one.message, one.remedy) for one in unregistered(body, ["get_order", "u"])]
@@ -260,7 +263,9 @@ def test_what_is_set_where() -> None:
 
 def test_cycles_are_told_once_each() -> None:
     """Two that are apart are two; one that a bound interrupts is none."""
-    two = body({"a": {"next": "b"}, "b": {"next": "a"}, "c": {"next": "c"}, "d": {"next": "a", "max_visits": 1}})
+    two = body(
+        {"a": {"next": "b"}, "b": {"next": "a"}, "c": {"next": "c"}, "d": {"next": "a", "max_visits": 1}}
+    )
     assert sorted(map(sorted, endless(two))) == [["a", "b"], ["c"]]
     bounded = body({"a": {"next": "b"}, "b": {"next": "a", "max_visits": 3}})
     assert endless(bounded) == []

@@ -228,7 +228,7 @@ def test_two_escapes_are_one_character() -> None:
 # written back
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
-    ["on", "yes", "1e5", "0123", "null", "~", "<<", "=", "- a", "# x", "a: b", "{{ params.x }}", " x ", "x\n", "\nx", "a\n b\n\n", "\t", "1_0"]
+    ["on", "yes", "1e5", "0123", "null", "~", "<<", "=", "- a", "# x", "a: b", "{{ params.x }}", " x ", "x\n", "\nx", "a\n b\n\n", "\t", "1_0", "\x85", "a\u2028b\nc"]
 )  # fmt: skip
 VALUES = st.recursive(
     st.none()

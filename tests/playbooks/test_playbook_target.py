@@ -94,7 +94,9 @@ def test_a_python_file_with_several(folder: Path) -> None:
     (folder / "target_two.py").write_text(
         f"{CODE}one = Playbook.load(text)\ntwo = Playbook.load({{**text, 'name': 'two'}})\ndef f(): ...\nx = 3\n"
     )
-    with pytest.raises(BadInput, match=r"^target_two\.py has 2 playbooks: one, two; name one: target_two\.py:one$"):
+    with pytest.raises(
+        BadInput, match=r"^target_two\.py has 2 playbooks: one, two; name one: target_two\.py:one$"
+    ):
         resolve("target_two.py")
     assert resolve("target_two.py:two").name == "two"
     assert find("target_two.py:f").kind == "function"
@@ -121,7 +123,10 @@ def test_a_module_that_fails(folder: Path) -> None:
     (folder / "target_bad.py").write_text("import target_missing_too\n")
     (folder / "target_worse.py").write_text("x = (\n")
     for target in ("target_bad:x", "target_bad.py"):
-        with pytest.raises(BadInput, match=r"cannot be imported \(ModuleNotFoundError: No module named 'target_missing_too'\)"):
+        with pytest.raises(
+            BadInput,
+            match=r"cannot be imported \(ModuleNotFoundError: No module named 'target_missing_too'\)",
+        ):
             resolve(target)
     with pytest.raises(BadInput, match=r"target_worse cannot be imported \(SyntaxError"):
         resolve("target_worse:x")

@@ -85,7 +85,10 @@ def test_a_file_is_loaded_as_it_is() -> None:
     assert (body.name, body.origin) == ("ticket_triage", "imported")
     assert body.meta == {"team": "support", "version": "0.1", "name": "ticket triage"}
     assert list(body.states) == ["inputs", "begin", "classify", "route", "gate", "end_it"]
-    assert {name: param.required for name, param in body.params.items()} == {"ticket": True, "customer": False}
+    assert {name: param.required for name, param in body.params.items()} == {
+        "ticket": True,
+        "customer": False,
+    }
     classify = body.states["classify"]
     assert classify.llm is not None
     assert (classify.llm.model, classify.llm.parameters) == ("gpt-5-mini", {"temperature": 0.2})
@@ -152,7 +155,9 @@ def test_a_step_does_all_of_it_in_order() -> None:
 )
 def test_a_branch_by_value(value: object, visited: str) -> None:
     """By the value or its text; anything else by the default; without one the run is over."""
-    body = steps("  a: {branch: {key: k, cases: {on: b, no: c, b: b, 1: c}, default: d}}\n  b: {}\n  c: {}\n  d: {}\n")
+    body = steps(
+        "  a: {branch: {key: k, cases: {on: b, no: c, b: b, 1: c}, default: d}}\n  b: {}\n  c: {}\n  d: {}\n"
+    )
     assert walked(body, {"k": value})[0].visited[-1] == visited
     ended = steps("  a: {branch: {key: k, cases: {'True': b}}}\n  b: {}\n")
     assert walked(ended, {"k": value})[0].visited[-1] == ("b" if value is True else "a")
@@ -160,9 +165,13 @@ def test_a_branch_by_value(value: object, visited: str) -> None:
 
 def test_what_is_always_set_is_no_parameter() -> None:
     """Only what may be read before a step has set it comes with the inputs."""
-    body = steps("  a: {set: {x: 1}, next: b}\n  b: {branch: {key: x, cases: {1: c}, default: d}}\n  c: {}\n  d: {set: {y: 2}}\n")
+    body = steps(
+        "  a: {set: {x: 1}, next: b}\n  b: {branch: {key: x, cases: {1: c}, default: d}}\n  c: {}\n  d: {set: {y: 2}}\n"
+    )
     assert (body.initial, dict(body.params)) == ("a", {})
-    body = steps("  a: {branch: {key: x, cases: {1: b}, default: c}}\n  b: {set: {y: 1}, next: c}\n  c: {llm: {prompt: '{y}', output_key: z}}\n")
+    body = steps(
+        "  a: {branch: {key: x, cases: {1: b}, default: c}}\n  b: {set: {y: 1}, next: c}\n  c: {llm: {prompt: '{y}', output_key: z}}\n"
+    )
     assert list(body.params) == ["x", "y"]
     assert of(walked(body, {"x": 1}, {"c": ""})[1], asks.Ask)[0].prompt == "1"
     assert of(walked(body, {"y": "given"}, {"c": ""})[1], asks.Ask)[0].prompt == "given"
@@ -188,15 +197,25 @@ def test_declared_edges_stay_declared() -> None:
 
 def test_names_of_another_kind_are_told() -> None:
     """What cannot be a name here gets another, and a note says which."""
-    body = body_of("name: 2nd run\ninitial: 1. begin\nsteps:\n  1. begin: {set: {params: 1, 'a b': 2}, next: end}\n  end: {}\n", "w.yaml")
+    body = body_of(
+        "name: 2nd run\ninitial: 1. begin\nsteps:\n  1. begin: {set: {params: 1, 'a b': 2}, next: end}\n  end: {}\n",
+        "w.yaml",
+    )
     assert list(body.states) == ["_1__begin", "end_"]
     assert body.states["_1__begin"].set == {"params_": 1, "a_b": 2}
-    assert body.notes == ["step 1. begin is state _1__begin", "step end is state end_", "params is the variable params_", "a b is the variable a_b"]
+    assert body.notes == [
+        "step 1. begin is state _1__begin",
+        "step end is state end_",
+        "params is the variable params_",
+        "a b is the variable a_b",
+    ]
 
 
 def test_an_input_keeps_its_name() -> None:
     """Also where the variable of that name means something else here."""
-    body = steps("  a: {branch: {key: result, cases: {x: b}}}\n  b: {branch: {key: a-b, cases: {y: c}}}\n  c: {}\n")
+    body = steps(
+        "  a: {branch: {key: result, cases: {x: b}}}\n  b: {branch: {key: a-b, cases: {y: c}}}\n  c: {}\n"
+    )
     assert list(body.params) == ["result", "a-b"]
     assert walked(body, {"result": "x", "a-b": "y"})[0].visited == ("inputs", "a", "b", "c")
 

@@ -91,7 +91,11 @@ def test_strict_counts_warnings(folder: Path) -> None:
 def test_as_json(folder: Path) -> None:
     """The object fits its published schema, also for a file that cannot be read at all."""
     schema = json_schema("validation")
-    for name, code, lines in (("item.yaml", 0, []), ("wrong.yaml", 1, [22, 24, 29, 33, 39]), ("broken.yaml", 1, [2])):
+    for name, code, lines in (
+        ("item.yaml", 0, []),
+        ("wrong.yaml", 1, [22, 24, 29, 33, 39]),
+        ("broken.yaml", 1, [2]),
+    ):
         found, out, _ = validate(folder, name, "--json")
         said = json.loads(out)
         jsonschema.validate(said, schema)

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from spanreel.replay.playbooks.entry import Wanted
+    from spanreel.replay.playbooks.lint import Lint
+    from spanreel.replay.playbooks.repairing import Repaired
     from spanreel.replay.playbooks.result import PlaybookResult
+    from spanreel.replay.playbooks.review import Reviewed
     from spanreel.replay.playbooks.shadow import ShadowReport
+    from spanreel.replay.playbooks.simulation import Simulation
     from spanreel.replay.playbooks.toolbox import Tools
 
 _ROOM = "spanreel.replay.playbooks"
@@ -237,6 +241,52 @@ class Playbook:
 
         with self._recording():
             return await arun_body(self.body, self._wanted(params, given))
+
+    # looking after it
+
+    def lint(self, *, modules: Sequence[Any] = ()) -> Lint:
+        """What could be better about it, and what mends each point; modules: that register tools, to be imported."""
+        report = self.report.model_dump(mode="json") if self.report is not None else None
+        from spanreel.replay.playbooks.rehearsal import linted
+
+        return linted(self.body, modules=modules, report=report)
+
+    def simulate(
+        self, params: Mapping[str, Any] | None = None, /, *, run: str | None = None, modules: Sequence[Any] = (), model: str | None = None, **named: Any
+    ) -> Simulation:  # fmt: skip
+        """Plan a run of it on paper: nothing is called; `run`: a recorded run whose results are used, by identity."""
+        from spanreel.replay.playbooks.rehearsal import simulated
+
+        given = {**(params or {}), **named}
+        return simulated(self.body, given, run=run, modules=modules, model=model, store=self._store)
+
+    def repair(self, **wanted: Any) -> Repaired:
+        """Propose the smallest repair, which waits for a review; this body stays what it is.
+
+        Args:
+            wanted: run, like, patch, using, params, modules, model, actor, reason: see `repairing.Wanted`.
+
+        Raises:
+            UnknownPlaybook: it is not in the store.
+            NotRepairable: nobody knows what would make it fit.
+        """
+        from spanreel.replay.playbooks import repairing
+
+        return repairing.repair(self.hash, repairing.Wanted(**wanted), self._store)
+
+    def review(self, **said: Any) -> Reviewed:
+        """Approve or reject it, where it waits for a review; final.
+
+        Args:
+            said: approve, reason, actor, validate, promote, params, over: see `review.Verdict`.
+
+        Raises:
+            NotDecidable: it waits for no review.
+            Refused: what is recorded speaks against it.
+        """
+        from spanreel.replay.playbooks.review import Verdict, review
+
+        return review(self.hash, Verdict(**said), self._store)
 
     def shadow(self, runs: Any, params: Mapping[str, Any] | None = None, **given: Any) -> ShadowReport:
         """Walk it in the shadow of recorded runs: what it would have done, against what the agent did.

@@ -154,12 +154,17 @@ def _check_raised(before: Gates, after: Gates) -> None:
         wanted, now = getattr(before, gate), getattr(after, gate)
         if wanted is None or wanted is False:
             continue
-        off = now is None or now is False
-        if off or (now < wanted if gate.startswith("min_") else now > wanted):
-            raise Refused(
-                f"{gate} = {'off' if off else _number(now)} asks for less than {_number(wanted)}, which holds here",
-                "to promote in spite of a gate: --force --reason '…'",
-            )
+        if now is None or now is False:
+            raise _less(gate, "off", wanted)
+        if now < wanted if gate.startswith("min_") else now > wanted:
+            raise _less(gate, _number(now), wanted)
+
+
+def _less(gate: str, now: str, wanted: float) -> Refused:
+    return Refused(
+        f"{gate} = {now} asks for less than {_number(wanted)}, which holds here",
+        "to promote in spite of a gate: --force --reason '…'",
+    )
 
 
 def _resolved(

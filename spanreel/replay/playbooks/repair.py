@@ -138,8 +138,14 @@ def outcome(
 
 def bare_difference(a: Body, b: Body) -> list[Json]:
     """The patch from one body to another, without what only tells where a part came from."""
-    bare = b.model_copy(update={"origin": a.origin, "notes": a.notes, "derived_from": a.derived_from})
-    return difference(a, bare)
+    states = {
+        name: state.model_copy(
+            update={"derived_from": a.states[name].derived_from if name in a.states else state.derived_from}
+        )
+        for name, state in b.states.items()
+    }
+    told = {"origin": a.origin, "notes": a.notes, "derived_from": a.derived_from, "states": states}
+    return difference(a, b.model_copy(update=told))
 
 
 def _change(proposal: Proposal, found: Fit, case: Case) -> Change:
