@@ -56,9 +56,9 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         reference: the run whose order is kept.
         inferred: with the guards that the runs tell.
     """
-    kept = {one for column in flow.spine for one in column.needs}
-    kept = {one for column in kept for one in column.needs}
+    kept = _closed(flow.spine)
     _elements(kept)
+    kept |= _guarding(kept)
     _spared(kept)
     used = frozenset(spec for column in kept for spec in _of_column(column))
     changes: dict[Column, tuple[Column, dict[str, tuple[Any, Any]]]] = {}
@@ -67,7 +67,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
             found = guarding.touched(flow, column, used) if column.write else None
             if found is not None:
                 changes[column] = found
-                kept |= found[0].needs
+                kept |= _closed([found[0]])
     order = sorted(kept, key=lambda column: column.calls[reference].at)
     _name(order)
     guards = {column: _guards(flow, column, order, changes.get(column)) for column in order}
@@ -104,6 +104,45 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         if argument.doubt
     ]
     return Assembled(states, names[0], params, values, reports, told, review)
+
+
+def _closed(columns: Iterable[Column]) -> set[Column]:
+    """The steps, and those that their arguments are taken from."""
+    found: set[Column] = set()
+    waiting = list(columns)
+    while waiting:
+        column = waiting.pop()
+        if column not in found:
+            found.add(column)
+            waiting += [other for expr in (*column.args.values(), *column.said) for other in _sources(expr)]
+    return found
+
+
+def _sources(expr: Expr | str) -> set[Column]:
+    return {one.column for one in _results(expr)}
+
+
+def _guarding(kept: set[Column]) -> set[Column]:
+    """Steps that only guards look at: those that ask for no parameter that the caller would not have at hand."""
+    known = set(_arguments(kept))
+    agreed: list[set[Column]] = []
+    offered: list[set[Column]] = []
+    for column in sorted(kept, key=lambda one: one.calls[0].at):
+        for told in column.told.values():
+            agreed += [_sources(one.one) | _sources(one.other) for one in told.agreements]
+        for spec in _arguments([column]):
+            offered += [{spec.choices.column}] if spec.choices is not None and column.write else []
+    found: set[Column] = set()
+    for columns in agreed:
+        more = _closed(columns)
+        if all(spec in known or spec.kind in ("input", "said") for spec in _arguments(more)):
+            found |= more
+    for columns in offered:
+        more = _closed(columns)
+        new = [spec for spec in _arguments(more) if spec not in known and spec.kind != "input"]
+        if not new or (len(more) == len(new) == 1 and new[0].kind == "said"):
+            found |= more
+    return found
 
 
 def _arguments(kept: Iterable[Column]) -> list[Spec]:
@@ -194,7 +233,7 @@ def _param(spec: Spec) -> Param:
     form = {format_of(value) for value in spec.values} if kind == "string" else {None}
     return Param(
         type="string" if kind == "null" else kind,
-        pattern=pattern_of(spec.values) if kind == "string" else None,
+        pattern=pattern_of(spec.values) if kind == "string" and spec.kind != "choice" else None,
         format=form.pop() if len(form) == 1 else None,
         enum=spec.enum,
         items=items,

@@ -61,7 +61,8 @@ def compile_runs(
         name: of the playbook.
         goal: what it is for; default: the first run's task, its values replaced by parameters.
         allow_partial: use runs that did not end well, too.
-        reads, writes: tools that only read, and that change something, whatever the runs say.
+        reads: tools that only read, whatever the runs say.
+        writes: tools that change something, whatever the runs say.
         matchers: for which tasks it is meant; default: those of the runs' agent.
         success: what has to hold at its end, see `Body.success`.
         risk: low, medium or high.
