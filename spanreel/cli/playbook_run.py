@@ -155,6 +155,9 @@ def _said(found: PlaybookResult | TargetRun, *, json: bool) -> None:
         return
     why = f": {_why(found)}" if found.status == "failed" else ""
     note(f"{found.name}: {found.status}{why}")
+    mended = getattr(found, "mended", None)
+    if mended:
+        note(f"  a state was mended; what helped waits for a review: spanreel playbook show {found.name}")
     if short:
         note(f"  → spanreel show {short}")
 

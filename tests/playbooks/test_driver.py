@@ -139,7 +139,7 @@ def test_each_further_attempt_has_a_span_of_its_own(mode: str) -> None:
 
 @both
 def test_conditions_of_a_tools_author_are_called_with_what_they_are_about(mode: str) -> None:
-    """pre by the names of the arguments, post with the result."""
+    """Those before by the names of the arguments, those after with the result."""
     states = {"w": {"tool": "drv_write", "args": {"n": "{{ params.n }}"}}}
     params = {"n": {"type": "integer"}}
     assert play(states, {"n": 1}, mode, params=params).ok
