@@ -10,7 +10,7 @@ import pytest
 
 import spanreel
 from spanreel import Playbook
-from spanreel.exceptions import ContractChanged, SpanreelError
+from spanreel.exceptions import ContractChanged, Refused, SpanreelError
 
 paid: list[Any] = []
 
@@ -192,3 +192,16 @@ def test_a_store_of_its_own_records_the_run(tmp_path: Any) -> None:
 
     result = shop(store=tmp_path / "own.db").run(order="W1")
     assert load(result.run_id, store=tmp_path / "own.db").status == "completed"
+
+
+def test_a_playbook_is_kept_promoted_and_asked_where_it_comes_from(tmp_path: Any) -> None:
+    """In its own store; a gate that refuses says so."""
+    playbook = shop(store=tmp_path / "own.db")
+    kept = playbook.keep(reason="first")
+    assert (kept.status, kept.hash) == ("candidate", playbook.hash)
+    assert playbook.keep().version == 1
+    assert playbook.promote("shadow").entry.status == "shadow"
+    with pytest.raises(Refused):
+        playbook.promote()
+    assert playbook.promote(force=True, reason="it is the only one").entry.status == "active"
+    assert playbook.why().origin == "handwritten"

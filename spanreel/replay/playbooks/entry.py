@@ -240,18 +240,21 @@ class Execution:
             yield lambda _walked: None
             return
         self.run_id = begun.span.run_id
-        output: list[Any] = []
+        output: list[Walked] = []
         token = otel_context.attach(begun.context)
         error: BaseException | None = None
         try:
-            yield lambda walked: output.append(walked.output)
+            yield lambda walked: output.append(walked)
         except BaseException as raised:
             error = raised
             raise
         finally:
             otel_context.detach(token)
             self._say(begun, error)
-            begun.end(output[0] if output else invocation.ABSENT, error)
+            if output and self._wanted.task is not None:  # with those that were read out of the text
+                taken = output[0].variables["params"]
+                begun.span.attributes[names.PLAYBOOK_PARAMS] = canonical_json(codec.plain(taken))
+            begun.end(output[0].output if output else invocation.ABSENT, error)
 
     def _facts(self, places: Sequence[Any] | None) -> dict[str, Any]:
         """How it is run again: `execute` is called where all that it needs can be found by name, else the program is."""

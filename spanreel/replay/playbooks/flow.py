@@ -98,9 +98,7 @@ def endless(body: Body) -> list[list[str]]:
     """Cycles in which no state has `max_visits`, each as its states in order; none twice."""
     free = {name for name, state in body.states.items() if not state.max_visits and name != END}
     onward = {
-        name: {way.to for way in ways(body, name) if way.to in free}
-        for name in body.states
-        if name in free
+        name: {way.to for way in ways(body, name) if way.to in free} for name in body.states if name in free
     }
     cycles: list[list[str]] = []
     while onward := _without_ends(onward):

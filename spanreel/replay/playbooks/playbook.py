@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
     from spanreel.replay.playbooks.entry import Wanted
     from spanreel.replay.playbooks.lint import Lint
+    from spanreel.replay.playbooks.promoting import Promoted
+    from spanreel.replay.playbooks.provenance import PlaybookWhy
     from spanreel.replay.playbooks.repairing import Repaired
     from spanreel.replay.playbooks.result import PlaybookResult
     from spanreel.replay.playbooks.review import Reviewed
     from spanreel.replay.playbooks.shadow import ShadowReport
+    from spanreel.replay.playbooks.shelf import Entry
     from spanreel.replay.playbooks.simulation import Simulation
     from spanreel.replay.playbooks.toolbox import Tools
 
@@ -287,6 +290,43 @@ class Playbook:
         from spanreel.replay.playbooks.review import Verdict, review
 
         return review(self.hash, Verdict(**said), self._store)
+
+    def keep(self, *, actor: Any = None, reason: str | None = None) -> Entry:
+        """Keep it in the store, as a candidate; a body that is there already stays what it is.
+
+        Args:
+            actor: who: a name or an object.
+            reason: in words.
+        """
+        from spanreel.replay.playbooks.library import Library
+
+        report = self.report.model_dump(mode="json") if self.report is not None else None
+        return Library(self._store).add(self.body, actor=actor, reason=reason, report=report)
+
+    def promote(self, to: str = "active", **said: Any) -> Promoted:
+        """Promote it, if the evidence passes its gates; the one that it replaces is retired.
+
+        Args:
+            to: active or shadow.
+            said: force, reason, actor, gates, hook, runs: see `promoting.promote`.
+
+        Raises:
+            UnknownPlaybook: it is not in the store, see `keep`.
+            Refused: a gate or a hook said no; says which, and by how much.
+        """
+        from spanreel.replay.playbooks.promoting import promote
+
+        return promote(self.hash, to, store=self._store, **said)
+
+    def why(self, state: str | None = None) -> PlaybookWhy:
+        """Where it, or one of its states, comes from, and who decided what about it.
+
+        Raises:
+            UnknownPlaybook: it is not in the store, or has no such state.
+        """
+        from spanreel.replay.playbooks.why import why
+
+        return why(self.hash, state, self._store)
 
     def shadow(self, runs: Any, params: Mapping[str, Any] | None = None, **given: Any) -> ShadowReport:
         """Walk it in the shadow of recorded runs: what it would have done, against what the agent did.

@@ -213,10 +213,15 @@ class _Conversion:
         for key, reads in self.read.items():
             variable = self.variable(key)
             if any(self.may_lack(variable, step, when, known) for step, when in reads):
-                first = (next(iter(name for name in self.names if self.names[name] == self.initial())), _REQUIRE)
+                first = (
+                    next(iter(name for name in self.names if self.names[name] == self.initial())),
+                    _REQUIRE,
+                )
                 param = _fresh(_OUTSIDE.sub("_", key), inputs)
                 inputs[param] = {"type": "any", "required": first in reads}
-                given[variable] = f"{{{{ params['{param}'] }}}}" if "-" in param else f"{{{{ params.{param} }}}}"
+                given[variable] = (
+                    f"{{{{ params['{param}'] }}}}" if "-" in param else f"{{{{ params.{param} }}}}"
+                )
         if not inputs:
             return Converted(self.bounded(body), self.steps)
         begin = _fresh("inputs", self.taken())
