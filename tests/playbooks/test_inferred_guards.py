@@ -72,7 +72,8 @@ def test_a_key_that_a_binding_needs_has_to_be_there() -> None:
         return {"holder" if key == "owner" else key: value for key, value in result.items()}
 
     calls = tuple(
-        replace(call, result=renamed(call.result)) if call.tool == "get_order" else call for call in good.calls
+        replace(call, result=renamed(call.result)) if call.tool == "get_order" else call
+        for call in good.calls
     )
     walkthrough = over(body(), replace(good, calls=calls), {"text": "10003@example.org"})
     assert walkthrough.failure is not None
