@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from spanreel.replay.playbooks.body import END, Condition, Llm, Param, Retry, State
-from spanreel.replay.playbooks.compiling import guarding
+from spanreel.replay.playbooks.compiling import guarding, looping, writing
 from spanreel.replay.playbooks.compiling.expressions import (
     Agreement,
     Column,
@@ -78,7 +78,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
     for place, column in enumerate(order):
         pre, post, expect = guards[column][0], guards[column][1], None
         if inferred and column.llm is None:
-            expect = guarding.expected(column, taken.get(column, []))
+            expect = looping.expected(column, taken.get(column, []))
         follows = names[place + 1] if place + 1 < len(order) else END
         states[names[place]] = _state(column, pre, post, expect, follows, column in taken)
         reports.append(_reported(flow, column, names[place], states[names[place]], changes))
@@ -168,6 +168,8 @@ def _spared(kept: Iterable[Column]) -> None:
 
 
 def _of_column(column: Column) -> Iterator[Spec]:
+    for expr in column.said:
+        yield from specs(expr)
     for name, expr in column.args.items():
         yield from specs(expr)
         told = column.told.get(name)
@@ -313,15 +315,25 @@ def _state(
 ) -> State:
     derived = [call.span for call in column.calls if call.span]
     if column.llm is not None:
-        return State(llm=Llm(**column.llm), save_as=column.name, pre=pre, next=follows, derived_from=derived)
+        return State(
+            llm=Llm(**writing.fields(column)),
+            save_as=column.name,
+            pre=pre,
+            next=follows,
+            derived_from=derived,
+        )
     known = [call.safety for call in column.calls if call.safety]
     safety: Any = (
         "irreversible" if "irreversible" in known else "write" if column.write or not known else known[0]
     )
+    args = {name: render(expr) for name, expr in column.args.items()} | looping.arguments(column)
     return State(
         tool=column.tool,
-        args={name: render(expr) for name, expr in column.args.items()},
-        save_as=column.name if saved else None,
+        args=args,
+        save_as=column.name
+        if saved or any(f"{{{{ {column.name}" in str(value) for value in args.values())
+        else None,
+        repeat=looping.repeat(column, args),
         pre=pre,
         post=post,
         expect=expect,
