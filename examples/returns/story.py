@@ -77,6 +77,7 @@ STORY = (
     ),
     Step("python desk.py W1010 kettle", changed=True),
     Step("python desk.py W1011 chair", changed=True),
+    Step("spanreel playbook list", "The first version, stopped twice in a row, is not asked any more."),
     Step("spanreel playbook promote return-item@2"),
     Step("python desk.py W1012 chair", "No model again.", changed=True),
     Step("spanreel playbook list"),

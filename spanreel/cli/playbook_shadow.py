@@ -34,7 +34,8 @@ def shadow(
         str | None,
         typer.Option(
             metavar="FILTER",
-            help="All runs that fit: agent= status= session= since= until= goal~= tag.KEY= limit=.",
+            help="All runs that fit: agent= status= session= since= until= goal~= tag.KEY= limit=; "
+            "without status= those that succeeded.",
             show_default=False,
         ),
     ] = None,

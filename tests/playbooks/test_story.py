@@ -78,7 +78,14 @@ SAID = {
         "is approved: shadow",
     ],
     "spanreel playbook promote return-item@2": ["is active, was shadow", "return-item@1 is retired"],
-    "python desk.py W1012 chair": ["done by return-item@2: "],
-    "spanreel playbook why return-item": ["the supplier renamed it", "repair:rule of return-item@1"],
+    "python desk.py W1010 kettle": ["done by agent: ", "needs_repair: return-item@1: "],
+    "python desk.py W1012 chair": ["done by return-item@2: ", "saved: 3 model calls, "],
+    "spanreel show last": ['input     {"order_id": "W1007", "item": "lamp"}', "find_order", "return_item"],
+    "spanreel playbook why return-item": [
+        "the supplier renamed it",
+        "repair:rule of return-item@1",
+        "decided about return-item@1  retired",
+        "superseded needs_repair → retired",
+    ],
 }
 """Lines of what the last step with this command prints."""
