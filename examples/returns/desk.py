@@ -16,7 +16,7 @@ def returned(order_id: str, item: str) -> None:
     """Have an item returned, and say who did it."""
     done = spanreel.dispatch("return an item", {"order_id": order_id, "item": item}, fallback=support)
     if done.by == "playbook" and done.playbook:
-        print(f"done by {done.playbook.name}@{done.playbook.version}: {done.output}")
+        print(f"done by {done.playbook.name}@{done.playbook.version}: {done.output['refund']} is paid")
     else:
         print(f"done by {done.by}: {done.output}")
     if done.reason:

@@ -1,7 +1,7 @@
 """From three recorded runs to a playbook that is trusted, stopped, repaired and trusted again: every step a command.
 
-python story.py              # in a folder of its own, ./returns-story, which is made anew
-python story.py --keep DIR   # in that folder
+python story.py           # in a folder of its own, ./returns-story, which is made anew
+python story.py --short   # tells only the main steps
 """
 
 from __future__ import annotations
@@ -26,38 +26,48 @@ AFTER = {"SHOP_API": "2"}
 
 @dataclass(frozen=True)
 class Step:
-    """One command: what is told before it, and the exit code that it has to end with."""
+    """One command.
+
+    Attributes:
+        told: before it.
+        code: the exit code that it has to end with.
+        changed: after the shop's supplier changed its answers.
+        main: whether a short telling has it.
+    """
 
     command: str
     told: str = ""
     code: int = 0
     changed: bool = False
+    main: bool = True
 
 
 STORY = (
-    Step(
-        'python -c "import shop; shop.opened()"',
-        "A shop opens. An agent returns three items; it is recorded.",
-    ),
-    Step("python agent.py W1001 lamp"),
+    Step('python -c "import shop; shop.opened()"', "A shop opens.", main=False),
+    Step("python agent.py W1001 lamp", "An agent returns three items. It is recorded."),
     Step("python agent.py W1002 chair"),
     Step("python agent.py W1003 lamp"),
     Step(
-        'spanreel playbook compile last~2 last~1 last --name return-item --goal "return an item of an order"',
+        "spanreel playbook compile last~2 last~1 last --name return-item",
         "What the three runs have in common is a playbook: a candidate, which nothing uses yet.",
     ),
-    Step("spanreel playbook promote return-item", "It has shown nothing, so it is refused.", code=5),
-    Step("python agent.py W1004 kettle", "The agent works on. What would the playbook have done?"),
-    Step("python agent.py W1005 chair"),
-    Step("python agent.py W1006 chair"),
-    Step("spanreel playbook shadow return-item --over agent=support"),
+    Step(
+        "spanreel playbook promote return-item", "It has shown nothing, so it is refused.", code=5, main=False
+    ),
+    Step("python agent.py W1004 kettle", "The agent works on.", main=False),
+    Step("python agent.py W1005 chair", main=False),
+    Step("python agent.py W1006 chair", main=False),
+    Step(
+        "spanreel playbook shadow return-item --over agent=support",
+        "The agent has returned three more. What would the playbook have done?",
+    ),
     Step("spanreel playbook promote return-item", "The same, three times. That is enough."),
     Step("python desk.py W1007 lamp", "The next task needs no model."),
-    Step("spanreel show last"),
+    Step("spanreel show last", main=False),
     Step(
         "python desk.py W1008 chair",
-        "The world changes: what was payment_id is called refund_to. A guard stops the playbook before it writes anything,\n"
-        "and the agent does the task.",
+        "The world changes: what was payment_id is called refund_to.\n"
+        "A guard stops the playbook before it writes anything, and the agent does the task.",
         changed=True,
     ),
     Step(
@@ -65,7 +75,7 @@ STORY = (
         "That run shows the new way. A repair waits for a review; the active version stays what it is.",
         changed=True,
     ),
-    Step("spanreel playbook list"),
+    Step("spanreel playbook list", main=False),
     Step(
         'spanreel playbook review return-item@2 --approve --reason "the supplier renamed it"',
         "Somebody looks at it. Before that it is walked over what is recorded.",
@@ -74,14 +84,23 @@ STORY = (
         "python desk.py W1009 lamp",
         "Approved is not trusted: it is walked beside the agent, until it has shown enough.",
         changed=True,
+        main=False,
     ),
-    Step("python desk.py W1010 kettle", changed=True),
-    Step("python desk.py W1011 chair", changed=True),
-    Step("spanreel playbook list", "The first version, stopped twice in a row, is not asked any more."),
-    Step("spanreel playbook promote return-item@2"),
-    Step("python desk.py W1012 chair", "No model again.", changed=True),
-    Step("spanreel playbook list"),
-    Step("spanreel playbook why return-item", "And where all of it comes from."),
+    Step("python desk.py W1010 kettle", changed=True, main=False),
+    Step("python desk.py W1011 chair", changed=True, main=False),
+    Step(
+        "spanreel playbook list",
+        "The first version, stopped twice in a row, is not asked any more.",
+        main=False,
+    ),
+    Step("spanreel playbook promote return-item@2", main=False),
+    Step(
+        "python desk.py W1012 chair",
+        "Walked beside the agent it has shown enough, and was promoted. No model is needed again.",
+        changed=True,
+    ),
+    Step("spanreel playbook list", main=False),
+    Step("spanreel playbook why return-item", "And where all of it comes from.", main=False),
 )
 
 
@@ -120,26 +139,31 @@ def prepared(folder: Path) -> Path:
     return folder
 
 
+def shown(done: Told) -> str:
+    """A step as a terminal shows it; in colours where they are wanted."""
+    bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if os.environ.get("FORCE_COLOR") else ("", "", "")
+    lines = [f"{dim}# {line}{plain}\n" for line in done.step.told.splitlines()]
+    before = "SHOP_API=2 " if done.step.changed else ""
+    return "".join(
+        [*(["\n"] if lines else []), *lines, f"{bold}$ {before}{done.step.command}{plain}\n", done.output]
+    )
+
+
 def main() -> int:
     """Tell it; 1: a step did not end as it should."""
-    folder = Path(sys.argv[2]) if sys.argv[1:2] == ["--keep"] else Path("returns-story")
-    if folder.name == "returns-story":
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = Path("returns-story")
+    shutil.rmtree(folder, ignore_errors=True)
     server = serving()
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    environ = os.environ | {
-        "OPENAI_API_KEY": "none",
-        "OPENAI_BASE_URL": f"http://127.0.0.1:{server.server_port}/v1",
-        "PYTHONUNBUFFERED": "1",
-    }
-    environ.pop("SPANREEL_STORE", None)
-    environ.pop("SHOP_API", None)
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    environ = os.environ | {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": url}
+    for name in ("SPANREEL_STORE", "SHOP", "SHOP_API"):
+        environ.pop(name, None)
     for done in told(prepared(folder), environ):
-        if done.step.told:
-            print(f"\n# {done.step.told}".replace("\n", "\n# ").removeprefix("\n# "), flush=True)
-        before = "SHOP_API=2 " if done.step.changed else ""
-        print(f"$ {before}{done.step.command}\n{done.output}", end="", flush=True)
-        if done.code != done.step.code:
+        wrong = done.code != done.step.code
+        if wrong or done.step.main or "--short" not in sys.argv:
+            print(shown(done), end="", flush=True)
+        if wrong:
             print(f"that ended with {done.code}, not with {done.step.code}")
             return 1
     server.shutdown()

@@ -52,7 +52,7 @@ def test_each_step_ends_as_it_says_and_tells_what_it_did(story: Any, tmp_path: P
 
 
 SAID = {
-    'spanreel playbook compile last~2 last~1 last --name return-item --goal "return an item of an order"': [
+    "spanreel playbook compile last~2 last~1 last --name return-item": [
         "refund_to = {{ order.payment_id }}",
         "sku = {{ order.items[?@.name == $.params.item].sku }}",
         "saves, for each run: 3 model calls, ",
