@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from spanreel.replay.playbooks.body import END, Condition, Llm, Param, Retry, State
-from spanreel.replay.playbooks.compiling import guarding
+from spanreel.replay.playbooks.compiling import guarding, looping, writing
 from spanreel.replay.playbooks.compiling.expressions import (
     Agreement,
     Column,
@@ -28,8 +28,7 @@ from spanreel.replay.playbooks.compiling.flow import Flow
 from spanreel.replay.playbooks.compiling.naming import param_name, state_name, variable_name
 from spanreel.replay.playbooks.compiling.places import Only
 from spanreel.replay.playbooks.compiling.report import ArgumentReport, ParamReport, StateReport
-from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of, scalar, weak
-from spanreel.replay.playbooks.conditions import equal
+from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of
 
 MOST_EXAMPLES: Final = 5
 READ_ATTEMPTS: Final = 3
@@ -57,7 +56,6 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         inferred: with the guards that the runs tell.
     """
     kept = _closed(flow.spine)
-    _elements(kept)
     kept |= _guarding(kept)
     _spared(kept)
     used = frozenset(spec for column in kept for spec in _of_column(column))
@@ -80,7 +78,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
     for place, column in enumerate(order):
         pre, post, expect = guards[column][0], guards[column][1], None
         if inferred and column.llm is None:
-            expect = guarding.expected(column, taken.get(column, []))
+            expect = looping.expected(column, taken.get(column, []))
         follows = names[place + 1] if place + 1 < len(order) else END
         states[names[place]] = _state(column, pre, post, expect, follows, column in taken)
         reports.append(_reported(flow, column, names[place], states[names[place]], changes))
@@ -152,26 +150,6 @@ def _arguments(kept: Iterable[Column]) -> list[Spec]:
     )
 
 
-def _elements(kept: Iterable[Column]) -> None:
-    """A parameter that is the same element of a list in every run, where that is a parameter, is that element."""
-    every = _arguments(kept)
-    for spec in every:
-        if spec.kind == "input" or any(not scalar(value) or weak(value) for value in spec.values):
-            continue
-        for whole in every:
-            if not all(isinstance(value, list) and value for value in whole.values):
-                continue
-            shortest = min(len(value) for value in whole.values)
-            places = [
-                place
-                for place in range(shortest)
-                if all(equal(row[place], one) for row, one in zip(whole.values, spec.values, strict=True))
-            ]
-            if places:
-                spec.of = whole, places[0]
-                break
-
-
 def _spared(kept: Iterable[Column]) -> None:
     """Guards that would need a parameter that nothing else does are not worth asking anybody for it."""
     known = set(_arguments(kept))
@@ -190,6 +168,8 @@ def _spared(kept: Iterable[Column]) -> None:
 
 
 def _of_column(column: Column) -> Iterator[Spec]:
+    for expr in column.said:
+        yield from specs(expr)
     for name, expr in column.args.items():
         yield from specs(expr)
         told = column.told.get(name)
@@ -335,15 +315,25 @@ def _state(
 ) -> State:
     derived = [call.span for call in column.calls if call.span]
     if column.llm is not None:
-        return State(llm=Llm(**column.llm), save_as=column.name, pre=pre, next=follows, derived_from=derived)
+        return State(
+            llm=Llm(**writing.fields(column)),
+            save_as=column.name,
+            pre=pre,
+            next=follows,
+            derived_from=derived,
+        )
     known = [call.safety for call in column.calls if call.safety]
     safety: Any = (
         "irreversible" if "irreversible" in known else "write" if column.write or not known else known[0]
     )
+    args = {name: render(expr) for name, expr in column.args.items()} | looping.arguments(column)
     return State(
         tool=column.tool,
-        args={name: render(expr) for name, expr in column.args.items()},
-        save_as=column.name if saved else None,
+        args=args,
+        save_as=column.name
+        if saved or any(f"{{{{ {column.name}" in str(value) for value in args.values())
+        else None,
+        repeat=looping.repeat(column, args),
         pre=pre,
         post=post,
         expect=expect,

@@ -62,6 +62,7 @@ class Flow:
         self._busy: set[str] = set()
         self._circles = 0
         self.depth = 0
+        self.models: list[Column] = []
         self.nested = 0
         self._known: dict[tuple[Any, ...], Told | None] = {}
 
