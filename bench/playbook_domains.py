@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import datetime
 import gzip
 import importlib
 import importlib.util
@@ -16,6 +17,7 @@ import inspect
 import json
 import os
 import pickle
+import random
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -265,7 +267,7 @@ def _state(value: Any, seen: set[int]) -> str:
         return "{" + ", ".join(f"{key!r}: {_state(one, seen)}" for key, one in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_state(one, seen) for one in value) + "]"
-    if type(value).__name__ == "Random":
+    if isinstance(value, (random.Random, datetime.datetime)):  # when a file was touched is no difference
         return ""
     if not hasattr(value, "__dict__"):
         return repr(value)

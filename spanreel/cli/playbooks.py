@@ -11,6 +11,7 @@ from inspect import cleandoc
 import typer
 
 from spanreel.cli import (
+    playbook_compile,
     playbook_deciding,
     playbook_dispatch,
     playbook_library,
@@ -21,6 +22,7 @@ from spanreel.cli import (
 )
 
 VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("compile", playbook_compile.compile_, "Make one of recorded runs."),
     ("run", playbook_run.run, "Run one, with its guards."),
     ("list", playbook_library.list_, "List the playbooks."),
     ("show", playbook_library.show, "Show one playbook and its evidence."),

@@ -42,6 +42,7 @@ MODELS = {
     "import": "spanreel.cli.objects:Imported",
     "decision": "spanreel.cli.objects:DecisionMade",
     "doctor": "spanreel.cli.objects:Diagnosis",
+    "compile_report": "spanreel.replay.playbooks.compiling.report:CompileReport",
     "playbooks": "spanreel.cli.playbook_objects:PlaybookList",
     "playbook_entry": "spanreel.cli.playbook_objects:PlaybookShown",
     "playbook_decision": "spanreel.cli.playbook_objects:PlaybookDecided",

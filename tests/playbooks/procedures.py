@@ -39,7 +39,7 @@ class Agent:
         """What it did so far, as a run."""
         texts = [
             one
-            for one in ([given] if isinstance(given, str) else given.values())
+            for one in ([given] if isinstance(given, str) else (given or {}).values())
             if isinstance(one, str) and " " in one
         ]
         said = (*(Said(0, text, "input") for text in texts), *self._said)

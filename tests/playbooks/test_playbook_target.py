@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from spanreel.exceptions import BadInput
+from spanreel.exceptions import BadInput, UnknownPlaybook
+from spanreel.replay.playbooks.library import Library
 from spanreel.replay.playbooks.playbook import Playbook
 from spanreel.replay.playbooks.target import find, modules, resolve
 
@@ -108,7 +109,7 @@ def test_a_python_file_with_several(folder: Path) -> None:
         "target_none:x": "target_none:x: there is no module target_none",
         "target_none.py": "target_none.py is no file",
         "run:last": "run:last is a run, and no playbook",
-        "nothing": "nothing names nothing",
+        "a name": "a name names nothing",
         "": " names nothing",
         ":x": ":x names nothing",
         ".target_two:one": ".target_two:one names nothing",
@@ -135,9 +136,24 @@ def test_a_module_that_fails(folder: Path) -> None:
 
 def test_a_python_playbook_is_checked(folder: Path) -> None:
     """Its problems have the place in the body, as it has no lines."""
-    (folder / "target_three.py").write_text(f"{CODE}one = Playbook.load({{**text, 'initial': 'b'}})\n")
+    (folder / "target_three.py").write_text(
+        f"{CODE}from spanreel.replay.playbooks.body import Body\none = Body(**{{**text, 'initial': 'b'}})\n"
+    )
     with pytest.raises(BadInput, match=r"^target_three\.py: initial: there is no state `b`; there are a$"):
         resolve("target_three.py")
+
+
+def test_one_of_the_store(folder: Path) -> None:
+    """By its name, with or without `playbook:`, and by what comes after the @; another name is unknown."""
+    (folder / "greet.yaml").write_text(TEXT)
+    store = folder / "kept.db"
+    body = resolve("greet.yaml")
+    Library(store).add(body)
+    for target in ("playbook:greet", "greet", "greet@1", f"playbook:greet@{body.hash[7:15]}"):
+        assert resolve(target, store) == body
+    for target in ("playbook:other", "other", "greet@7"):
+        with pytest.raises(UnknownPlaybook):
+            resolve(target, store)
 
 
 def test_a_run_is_only_named() -> None:

@@ -147,6 +147,33 @@ def test_a_call_that_failed_and_then_went_through_is_answered_by_what_it_came_to
     assert (found.verdict, found.score, found.failed) == ("same", 1.0, 1)
 
 
+def test_a_call_that_failed_for_the_agent_fails_for_the_playbook():
+    """Whether it raised or said so: neither side wrote anything by it."""
+
+    @spanreel.tool(name="shelf_declined", safety="write")
+    def declined(order_id: str) -> str:
+        if order_id == "W2":
+            raise RuntimeError("declined")
+        return "Error: declined"
+
+    def agent(order_id: str):
+        shelf.order(order_id=order_id)
+        declined(order_id=order_id)
+
+    state = {"tool": "shelf_declined", "args": {"order_id": "{{ params.order_id }}"}, "post": []}
+    said = shadow(shelf.body(exchange=state), shelf.recorded(lambda: agent("W1"), **GIVEN))
+    assert (said.verdict, said.writes.total, said.failed) == ("same", 0, 1)
+
+    def raising():
+        with pytest.raises(RuntimeError):
+            agent("W2")
+
+    run = shelf.recorded(raising, **{**GIVEN, "order": {"id": "W2"}})
+    raised = shadow(shelf.body(exchange=state), run)
+    assert raised.stopped is not None
+    assert (raised.verdict, raised.stopped.guard, raised.writes.total) == ("stopped", "call", 0)
+
+
 def test_a_gate_is_assumed_approved_and_said_so():
     """Unless the run has a decision about it, nobody is asked."""
     run = shelf.recorded(shelf.exchanging(), **GIVEN)

@@ -207,7 +207,8 @@ class _Dispatch:
             first, second = [one for one in self.considered if one.fits][:2]
             return choosing.reason("ambiguous", f"{first.name} and {second.name} fit equally well")
         if not self.considered:
-            return choosing.reason("nothing_fits", "there is no playbook in this store")
+            none = choosing.reason("nothing_fits", "there is no playbook in this store")
+            return none.model_copy(update={"next": "spanreel playbook compile RUN --name NAME"})
         nearest = self.considered[0]
         if nearest.against("goal_mismatch"):
             return choosing.reason("nothing_fits")

@@ -19,7 +19,7 @@ from spanreel.replay.playbooks.body import Body, Json
 from spanreel.replay.playbooks.case import Case, Proposal, Rule
 from spanreel.replay.playbooks.difference import difference
 from spanreel.replay.playbooks.fitting import Fit, fit
-from spanreel.replay.playbooks.rules import RULES
+from spanreel.replay.playbooks.rules import EXPLAINING, RULES
 from spanreel.replay.playbooks.scoring import Safeties
 from spanreel.replay.timeline import Frozen
 from spanreel.wire.content import canonical_json
@@ -80,7 +80,7 @@ class Tried:
     body: Body
     fit: Fit
     rank: tuple[Any, ...]
-    size: tuple[int, int]
+    size: tuple[bool, int, int]
 
 
 def repaired(case: Case, safeties: Safeties, rules: Sequence[Rule] = RULES) -> Repair:
@@ -149,11 +149,9 @@ def bare_difference(a: Body, b: Body) -> list[Json]:
 
 
 def _change(proposal: Proposal, found: Fit, case: Case) -> Change:
-    flags = [*proposal.flags]
-    if not (case.shown.ok and (found.clean or found.asked is None)) and not found.clean:
-        flags.append("unverified")
+    unverified = [] if case.shown.ok or found.clean else ["unverified"]
     return Change(
-        rule=proposal.rule, state=proposal.state, why=proposal.why, flags=list(dict.fromkeys(flags))
+        rule=proposal.rule, state=proposal.state, why=proposal.why, flags=[*proposal.flags, *unverified]
     )
 
 
@@ -196,7 +194,11 @@ def _tried(case: Case, proposal: Proposal, safeties: Safeties) -> Tried | None:
         return None
     found = fit(body, case.shown, case.signatures, safeties)
     patch = bare_difference(case.body, body)
-    size = (len(proposal.flags) + len(patch), len(canonical_json(patch)))
+    size = (
+        proposal.rule not in EXPLAINING,
+        len(proposal.flags) + len(patch),
+        len(canonical_json(patch)),
+    )
     return Tried(proposal, body, found, _rank(replace(case, body=body), found), size)
 
 

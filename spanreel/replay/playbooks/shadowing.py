@@ -22,13 +22,14 @@ from spanreel.replay import entry
 from spanreel.replay.playbooks import asks
 from spanreel.replay.playbooks.answering import NotAnswered, OutOfTheRun, served
 from spanreel.replay.playbooks.asks import Failure, Spent, Stopped, ToolFacts, Walked
+from spanreel.replay.playbooks.compiling.values import looks_failed
 from spanreel.replay.playbooks.conditions import Judgement
 from spanreel.replay.playbooks.driver import World, drive
 from spanreel.replay.playbooks.entry import ENTRY
 from spanreel.replay.playbooks.scoring import ProposedCall, Safeties
 from spanreel.replay.playbooks.surroundings import of_tool
 from spanreel.replay.playbooks.toolbox import Toolbox
-from spanreel.replay.playbooks.walk import walk
+from spanreel.replay.playbooks.walk import jsonable, walk
 from spanreel.wire import attributes as names
 from spanreel.wire.content import canonical_json
 
@@ -192,7 +193,7 @@ class _Answers(World):
             self.found.proposed.append(proposed.model_copy(update={"answered": False}))
             raise
         self.tool_calls += 1
-        if asked.purpose == "call":
+        if asked.purpose == "call" and looks_failed(jsonable(result)) is None:  # as it failed for the agent
             self.found.proposed.append(proposed)
         return result
 

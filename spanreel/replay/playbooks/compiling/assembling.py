@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from spanreel.replay.playbooks.body import END, Condition, Llm, Param, Retry, State
-from spanreel.replay.playbooks.compiling import guarding
+from spanreel.replay.playbooks.compiling import guarding, looping, writing
 from spanreel.replay.playbooks.compiling.expressions import (
     Agreement,
     Column,
@@ -28,8 +28,7 @@ from spanreel.replay.playbooks.compiling.flow import Flow
 from spanreel.replay.playbooks.compiling.naming import param_name, state_name, variable_name
 from spanreel.replay.playbooks.compiling.places import Only
 from spanreel.replay.playbooks.compiling.report import ArgumentReport, ParamReport, StateReport
-from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of, scalar, weak
-from spanreel.replay.playbooks.conditions import equal
+from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of
 
 MOST_EXAMPLES: Final = 5
 READ_ATTEMPTS: Final = 3
@@ -56,9 +55,8 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         reference: the run whose order is kept.
         inferred: with the guards that the runs tell.
     """
-    kept = {one for column in flow.spine for one in column.needs}
-    kept = {one for column in kept for one in column.needs}
-    _elements(kept)
+    kept = _closed(flow.spine)
+    kept |= _guarding(kept)
     _spared(kept)
     used = frozenset(spec for column in kept for spec in _of_column(column))
     changes: dict[Column, tuple[Column, dict[str, tuple[Any, Any]]]] = {}
@@ -67,7 +65,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
             found = guarding.touched(flow, column, used) if column.write else None
             if found is not None:
                 changes[column] = found
-                kept |= found[0].needs
+                kept |= _closed([found[0]])
     order = sorted(kept, key=lambda column: column.calls[reference].at)
     _name(order)
     guards = {column: _guards(flow, column, order, changes.get(column)) for column in order}
@@ -80,7 +78,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
     for place, column in enumerate(order):
         pre, post, expect = guards[column][0], guards[column][1], None
         if inferred and column.llm is None:
-            expect = guarding.expected(column, taken.get(column, []))
+            expect = looping.expected(column, taken.get(column, []))
         follows = names[place + 1] if place + 1 < len(order) else END
         states[names[place]] = _state(column, pre, post, expect, follows, column in taken)
         reports.append(_reported(flow, column, names[place], states[names[place]], changes))
@@ -106,31 +104,50 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
     return Assembled(states, names[0], params, values, reports, told, review)
 
 
+def _closed(columns: Iterable[Column]) -> set[Column]:
+    """The steps, and those that their arguments are taken from."""
+    found: set[Column] = set()
+    waiting = list(columns)
+    while waiting:
+        column = waiting.pop()
+        if column not in found:
+            found.add(column)
+            waiting += [other for expr in (*column.args.values(), *column.said) for other in _sources(expr)]
+    return found
+
+
+def _sources(expr: Expr | str) -> set[Column]:
+    return {one.column for one in _results(expr)}
+
+
+def _guarding(kept: set[Column]) -> set[Column]:
+    """Steps that only guards look at: those that ask for no parameter that the caller would not have at hand."""
+    known = set(_arguments(kept))
+    agreed: list[set[Column]] = []
+    offered: list[set[Column]] = []
+    for column in sorted(kept, key=lambda one: one.calls[0].at):
+        for told in column.told.values():
+            agreed += [_sources(one.one) | _sources(one.other) for one in told.agreements]
+        for spec in _arguments([column]):
+            offered += [{spec.choices.column}] if spec.choices is not None and column.write else []
+    found: set[Column] = set()
+    for columns in agreed:
+        more = _closed(columns)
+        if all(spec in known or spec.kind in ("input", "said") for spec in _arguments(more)):
+            found |= more
+    for columns in offered:
+        more = _closed(columns)
+        new = [spec for spec in _arguments(more) if spec not in known and spec.kind != "input"]
+        if not new or (len(more) == len(new) == 1 and new[0].kind == "said"):
+            found |= more
+    return found
+
+
 def _arguments(kept: Iterable[Column]) -> list[Spec]:
     """The parameters that arguments need; those of guards are not among them."""
     return list(
         dict.fromkeys(spec for column in kept for expr in column.args.values() for spec in specs(expr))
     )
-
-
-def _elements(kept: Iterable[Column]) -> None:
-    """A parameter that is the same element of a list in every run, where that is a parameter, is that element."""
-    every = _arguments(kept)
-    for spec in every:
-        if spec.kind == "input" or any(not scalar(value) or weak(value) for value in spec.values):
-            continue
-        for whole in every:
-            if not all(isinstance(value, list) and value for value in whole.values):
-                continue
-            shortest = min(len(value) for value in whole.values)
-            places = [
-                place
-                for place in range(shortest)
-                if all(equal(row[place], one) for row, one in zip(whole.values, spec.values, strict=True))
-            ]
-            if places:
-                spec.of = whole, places[0]
-                break
 
 
 def _spared(kept: Iterable[Column]) -> None:
@@ -151,6 +168,8 @@ def _spared(kept: Iterable[Column]) -> None:
 
 
 def _of_column(column: Column) -> Iterator[Spec]:
+    for expr in column.said:
+        yield from specs(expr)
     for name, expr in column.args.items():
         yield from specs(expr)
         told = column.told.get(name)
@@ -194,7 +213,7 @@ def _param(spec: Spec) -> Param:
     form = {format_of(value) for value in spec.values} if kind == "string" else {None}
     return Param(
         type="string" if kind == "null" else kind,
-        pattern=pattern_of(spec.values) if kind == "string" else None,
+        pattern=pattern_of(spec.values) if kind == "string" and spec.kind != "choice" else None,
         format=form.pop() if len(form) == 1 else None,
         enum=spec.enum,
         items=items,
@@ -296,15 +315,25 @@ def _state(
 ) -> State:
     derived = [call.span for call in column.calls if call.span]
     if column.llm is not None:
-        return State(llm=Llm(**column.llm), save_as=column.name, pre=pre, next=follows, derived_from=derived)
+        return State(
+            llm=Llm(**writing.fields(column)),
+            save_as=column.name,
+            pre=pre,
+            next=follows,
+            derived_from=derived,
+        )
     known = [call.safety for call in column.calls if call.safety]
     safety: Any = (
         "irreversible" if "irreversible" in known else "write" if column.write or not known else known[0]
     )
+    args = {name: render(expr) for name, expr in column.args.items()} | looping.arguments(column)
     return State(
         tool=column.tool,
-        args={name: render(expr) for name, expr in column.args.items()},
-        save_as=column.name if saved else None,
+        args=args,
+        save_as=column.name
+        if saved or any(f"{{{{ {column.name}" in str(value) for value in args.values())
+        else None,
+        repeat=looping.repeat(column, args),
         pre=pre,
         post=post,
         expect=expect,

@@ -12,9 +12,11 @@ from typing import Any
 
 from spanreel.exceptions import NotCompilable
 from spanreel.replay.playbooks.body import Body, Condition, Matchers
+from spanreel.replay.playbooks.compiling import looping, writing
 from spanreel.replay.playbooks.compiling.assembling import Assembled, assemble
 from spanreel.replay.playbooks.compiling.cleaning import Cleaned, cleaned
 from spanreel.replay.playbooks.compiling.flow import Flow
+from spanreel.replay.playbooks.compiling.looping import looped
 from spanreel.replay.playbooks.compiling.observe import observe
 from spanreel.replay.playbooks.compiling.observed import Observed
 from spanreel.replay.playbooks.compiling.refusal import refused
@@ -53,6 +55,7 @@ def compile_runs(
     matchers: Mapping[str, Any] | Matchers | None = None,
     success: Sequence[Condition] = (),
     risk: str | None = None,
+    models: bool = True,
 ) -> Compiled:
     """Make a playbook of runs.
 
@@ -61,10 +64,12 @@ def compile_runs(
         name: of the playbook.
         goal: what it is for; default: the first run's task, its values replaced by parameters.
         allow_partial: use runs that did not end well, too.
-        reads, writes: tools that only read, and that change something, whatever the runs say.
+        reads: tools that only read, whatever the runs say.
+        writes: tools that change something, whatever the runs say.
         matchers: for which tasks it is meant; default: those of the runs' agent.
         success: what has to hold at its end, see `Body.success`.
         risk: low, medium or high.
+        models: words that only a model can write are asked of a model; else they are a reason to refuse.
 
     Raises:
         NotCompilable: the runs do not make one procedure; its `reason` is a code, its text says which runs and where.
@@ -84,25 +89,32 @@ def compile_runs(
         error = refused("no_successful_run", f"none of the runs can be used: {told}")
         error.refused = not_used
         raise error
-    runs = [cleaned(run, index) for index, run in enumerate(useful)]
+    runs = looped([cleaned(run, index) for index, run in enumerate(useful)])
     found = spine(runs)
-    flow = _explained(Flow(runs, found.columns, writes=found.writes))
+    flow = _explained(Flow(runs, found.columns, writes=found.writes), models, goal or "")
     try:
-        made = _checked(_explained(flow.again()), found, runs, name, goal, matchers, success, risk)
+        made = _checked(
+            _explained(flow.again(), models, goal or ""), found, runs, name, goal, matchers, success, risk
+        )
     except NotCompilable:
-        flow = _explained(Flow(runs, found.columns, writes=found.writes))
+        flow = _explained(Flow(runs, found.columns, writes=found.writes), models, goal or "")
         made = _checked(flow, found, runs, name, goal, matchers, success, risk)
     return made if not not_used else _with_refused(made, not_used)
 
 
-def _explained(flow: Flow) -> Flow:
-    """Every argument of the spine explained.
+def _explained(flow: Flow, models: bool, goal: str) -> Flow:
+    """Every argument of the spine explained; models: by a model call where nothing else does.
 
     Raises:
         NotCompilable: nothing explains one.
     """
     for column in flow.spine:
         unexplained = flow.argued(column)
+        for argument in list(unexplained):
+            if models and writing.written(flow, column, argument, goal):
+                del unexplained[argument]
+        if not looping.goes_over(flow, column):
+            unexplained.setdefault("the list that it goes over", "nothing explains it")
         if unexplained:
             argument, why = next(iter(unexplained.items()))
             told = f"{column.tool}: where `{argument}` comes from is not to be told: {why}"
@@ -145,14 +157,18 @@ def _checked(
 
 
 def _check(body: Body, parts: Assembled, run: Cleaned, flow: Flow) -> Checked:
-    walkthrough = over(body, run.run, parts.values[run.index])
+    answers = {column.name: column.calls[run.index].result for column in flow.models}
+    walkthrough = over(body, run.run, parts.values[run.index], answers=answers)
     if walkthrough.failure is not None:
         failure = walkthrough.failure
         why = f"state {failure.state}: {failure.guard}: {failure.reason}"
         return Checked(run_id=run.run.run_id, exact=False, why=why)
     proposed = sorted(key([one.tool, dict(one.args)]) for one in walkthrough.proposed if one.safety != "read")
     own = sorted(
-        key([column.tool, column.calls[run.index].arguments]) for column in flow.spine if column.write
+        key([one.tool, one.arguments])
+        for column in flow.spine
+        if column.write
+        for one in looping.unrolled(column.calls[run.index])
     )
     exact = proposed == own
     return Checked(run_id=run.run.run_id, exact=exact, why=None if exact else "its writes are others")

@@ -45,10 +45,7 @@ class Column:
 
 @dataclass(eq=False, slots=True)
 class Spec:
-    """A parameter. values: of each run. path: in the run's input. choices: what it has to be one of.
-
-    of: where it is an element of a list that is a parameter too: that one, and which.
-    """
+    """A parameter. values: of each run. path: in the run's input. choices: what it has to be one of."""
 
     hint: str
     kind: Kind
@@ -57,7 +54,6 @@ class Spec:
     choices: FromResult | None = None
     enum: list[Any] | None = None
     name: str = ""
-    of: tuple[Spec, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,9 +131,6 @@ class Told:
 
 def path_of(expr: Expr, quoted: Callable[[Any], str] = json.dumps) -> str | None:
     """The path from the variables on; None for what has none."""
-    if isinstance(expr, Given) and expr.spec.of is not None:
-        whole, place = expr.spec.of
-        return f"params.{whole.name}[{place}]"
     if isinstance(expr, Given):
         return f"params.{expr.spec.name}" + ("" if expr.item is None else f"[{expr.item}]")
     if not isinstance(expr, FromResult):
@@ -178,7 +171,7 @@ def render(expr: Expr) -> Any:
 def specs(expr: Expr) -> Iterator[Spec]:
     """Every parameter in it."""
     if isinstance(expr, Given):
-        yield expr.spec if expr.spec.of is None else expr.spec.of[0]
+        yield expr.spec
     elif isinstance(expr, FromResult):
         for one in expr.given:
             yield from specs(one)

@@ -7,7 +7,9 @@ every run, or a letter that is the same in all of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.replay.playbooks.compiling.expressions import Column, Expr, FromResult, Given, Joined
@@ -15,21 +17,23 @@ from spanreel.replay.playbooks.compiling.places import Where, follow, forms
 from spanreel.replay.playbooks.compiling.values import same, weak
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.compiling.flow import Flow, Slot
+    from spanreel.replay.playbooks.compiling.flow import Flow
+    from spanreel.replay.playbooks.compiling.observed import Call
+    from spanreel.replay.playbooks.compiling.slots import Slot
 
 SHORTEST: Final = 2
 LONGEST: Final = 4000
 MOST: Final = 200
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    __slots__ = ("expr", "needs", "strong", "texts")
+    """A value that stands in the text of every run. strong: equal by chance it is not."""
 
-    def __init__(self, expr: Expr, texts: tuple[str, ...], needs: frozenset[Column], strong: bool) -> None:
-        self.expr = expr
-        self.texts = texts
-        self.needs = needs
-        self.strong = strong
+    expr: Expr
+    texts: tuple[str, ...]
+    needs: frozenset[Column]
+    strong: bool
 
 
 def joined(flow: Flow, slot: Slot) -> tuple[Joined, frozenset[Column]] | None:
@@ -82,52 +86,52 @@ def _read(texts: tuple[str, ...], pieces: list[_Piece]) -> list[_Piece | str] | 
 
 
 def _pieces(flow: Flow, slot: Slot) -> Iterator[_Piece]:
-    first = slot.values[0]
-    count = 0
     for spec in list(flow.specs.values()):
-        if piece := _piece(Given(spec), spec.values, slot, frozenset()):
-            yield piece
-    for path, value in flow.sources.inputs[0].items():
+        if texts := _texts(spec.values, slot):
+            yield _piece(Given(spec), spec.values, texts, frozenset())
+    for path in flow.sources.inputs[0]:
         values = [found.get(path) for found in flow.sources.inputs]
-        if (
-            isinstance(value, (str, int, float))
-            and _text(value) in first
-            and _piece(Given(_none()), values, slot, frozenset())
-        ):
-            told = flow.explain(slot.part(values, path.rpartition(".")[2]))
-            if told is not None and (piece := _piece(told.expr, values, slot, told.needs)):
-                yield piece
+        texts = _texts(values, slot)
+        told = flow.explain(slot.part(values, path.rpartition(".")[2])) if texts else None
+        if texts and told is not None:
+            yield _piece(told.expr, values, texts, told.needs)
+    yield from islice(_of_results(flow, slot), MOST)
+
+
+def _of_results(flow: Flow, slot: Slot) -> Iterator[_Piece]:
+    first = slot.values[0]
     for calls in flow.sources.earlier(slot.at):
         for path, value in _leaves(calls[0].result):
-            if count >= MOST:
-                return
-            if len(_text(value)) < SHORTEST or _text(value) not in first:
-                continue
-            count += 1
-            for found in forms(calls[0].result, path):
-                if any(isinstance(step, Where) for step in found.form) or found.options > 1:
-                    continue
-                rows = [follow(call.result, found.form, ()) for call in calls]
-                if any(len(row) != 1 for row in rows):
-                    continue
-                values = [row[0] for row in rows]
-                if _piece(Given(_none()), values, slot, frozenset()) is None:
-                    continue
-                column = flow.column(calls)
-                if column and (piece := _piece(FromResult(column, found.form), values, slot, column.needs)):
-                    yield piece
-                break
+            if len(_text(value)) >= SHORTEST and _text(value) in first:
+                yield from islice(_at(flow, slot, calls, path), 1)
 
 
-def _piece(expr: Expr, values: Any, slot: Slot, needs: frozenset[Column]) -> _Piece | None:
+def _at(flow: Flow, slot: Slot, calls: tuple[Call, ...], path: tuple[Any, ...]) -> Iterator[_Piece]:
+    """What the runs have at one place of a result, where that is a piece of their texts."""
+    for found in forms(calls[0].result, path):
+        if found.options > 1 or any(isinstance(step, Where) for step in found.form):
+            continue
+        rows = [follow(call.result, found.form, ()) for call in calls]
+        values = [row[0] if len(row) == 1 else None for row in rows]
+        texts = _texts(values, slot)
+        column = flow.column(calls) if texts else None
+        if texts and column is not None:
+            yield _piece(FromResult(column, found.form), values, texts, column.needs)
+
+
+def _texts(values: Sequence[Any], slot: Slot) -> tuple[str, ...] | None:
+    """The values as texts, if each stands in the text of its run and is not all of it."""
     if any(not isinstance(value, (str, int, float)) or isinstance(value, bool) for value in values):
         return None
     texts = tuple(_text(value) for value in values)
-    if any(
-        len(text) < SHORTEST or text not in whole or text == whole
+    inside = (
+        len(text) >= SHORTEST and text in whole and text != whole
         for text, whole in zip(texts, slot.values, strict=True)
-    ):
-        return None
+    )
+    return texts if all(inside) else None
+
+
+def _piece(expr: Expr, values: Sequence[Any], texts: tuple[str, ...], needs: frozenset[Column]) -> _Piece:
     return _Piece(expr, texts, needs, not all(weak(value) for value in values))
 
 
@@ -144,7 +148,3 @@ def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any,
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _none() -> Any:
-    return None

@@ -31,7 +31,8 @@ def observe(
 
     Args:
         replay: the run.
-        reads, writes: tools that only read, and that write, whatever the run says of them.
+        reads: tools that only read, whatever the run says of them.
+        writes: tools that change something, whatever the run says of them.
         allow_partial: a run that did not end well counts as well; one without any call never does.
     """
     said = tuple(_said(replay))

@@ -59,12 +59,12 @@ class Sources:
 
     def together(self, values: Sequence[Any], at: Sequence[int]) -> Iterator[tuple[Call, ...]]:
         """Calls of one tool, one of each run, whose results have the run's value before its moment."""
-        rows = [self._showing(index, value, at[index]) for index, value in enumerate(values)]
+        rows = [self.showing(index, value, at[index]) for index, value in enumerate(values)]
         tools = dict.fromkeys(call.tool for call in rows[0])
         for tool in tools:
             yield from combined([[call for call in row if call.tool == tool] for row in rows])
 
-    def _showing(self, index: int, value: Any, before: int) -> list[Call]:
+    def showing(self, index: int, value: Any, before: int) -> list[Call]:
         """Calls that had the value in their result, not those that were asked for it by that value."""
         wanted = key(value)
         return [

@@ -48,7 +48,12 @@ class NotOnTape(Exception):
 
 
 def over(
-    body: Body, run: Observed, params: Mapping[str, Any], *, safety: Mapping[str, str] | None = None
+    body: Body,
+    run: Observed,
+    params: Mapping[str, Any],
+    *,
+    safety: Mapping[str, str] | None = None,
+    answers: Mapping[str, Any] | None = None,
 ) -> Walkthrough:
     """Walk a playbook over a run.
 
@@ -89,6 +94,8 @@ def over(
             answer = _Approved()
         elif isinstance(ask, asks.SpentSoFar):
             answer = asks.Spent()
+        elif isinstance(ask, asks.Ask) and body.states[ask.state].save_as in (answers or {}):
+            answer = (answers or {})[str(body.states[ask.state].save_as)]
         elif isinstance(ask, (asks.Ask, asks.RunPython, asks.Load)):
             thrown = NotOnTape("the run does not tell what this would have answered")
         elif isinstance(ask, asks.Probe):

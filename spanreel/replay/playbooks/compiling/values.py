@@ -131,7 +131,7 @@ def _stands_alone(text: str, at: int, length: int) -> bool:
 def pattern_of(values: Sequence[Any]) -> str | None:
     """A regular expression that identifiers of this kind fit; None for words, numbers and what has no one form.
 
-    Letters are taken literally where several different values share them, or where they are a short mark such as `#W`.
+    Letters are taken literally where many different values share them, or where they are a short mark such as `#W`.
     """
     texts = list(dict.fromkeys(value for value in values if isinstance(value, str)))
     if not texts or len(texts) != len({key(value) for value in values}):
@@ -155,7 +155,7 @@ def pattern_of(values: Sequence[Any]) -> str | None:
         alike = len(set(runs)) == 1
         if runs[0][0].isdigit():
             parts.append(r"\d+")
-        elif runs[0][0].isalpha() and not (alike and (len(texts) > 1 or len(runs[0]) <= 2)):
+        elif runs[0][0].isalpha() and not (alike and (len(texts) > 3 or len(runs[0]) <= 2)):
             parts.append("[A-Za-z]+")
         else:
             parts.append(re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", runs[0]))

@@ -1,0 +1,196 @@
+"""Paths into earlier results: which of them find a value in every run, and how likely each is by chance. Quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from spanreel.replay.playbooks.compiling.expressions import (
+    Agreement,
+    Column,
+    Expr,
+    FromResult,
+    Given,
+    Told,
+)
+from spanreel.replay.playbooks.compiling.observed import Call
+from spanreel.replay.playbooks.compiling.places import (
+    All,
+    Entry,
+    Found,
+    Index,
+    Key,
+    Only,
+    Where,
+    domains,
+    follow,
+    forms,
+)
+from spanreel.replay.playbooks.compiling.slots import NAMED, Candidate, Slot
+from spanreel.replay.playbooks.compiling.values import (
+    key,
+    weak,
+)
+
+if TYPE_CHECKING:
+    from spanreel.replay.playbooks.compiling.flow import Flow
+
+
+def candidates(flow: Flow, slot: Slot) -> list[Candidate]:
+    """Every path into an earlier result that finds the value in every run."""
+    return [
+        one for calls in flow.sources.together(slot.values, slot.at) for one in _in_results(flow, slot, calls)
+    ]
+
+
+def _in_results(flow: Flow, slot: Slot, calls: tuple[Call, ...]) -> Iterator[Candidate]:
+    rows = _common_forms(flow, slot, calls, many=False)
+    column: Column | None = None
+    for form, founds in rows.items():
+        if flow.nested and any(isinstance(step, Where) for step in form):
+            continue
+        column = column or flow.column(calls)
+        if column is None:
+            return
+        given: list[Expr] = []
+        needs = set(column.needs)
+        doubts: list[Agreement] = []
+        picked = any(isinstance(step, (Entry, Index)) for step in form)
+        luck = 0.0
+        for place, step in enumerate(step for step in form if isinstance(step, Where)):
+            # by something that was known before this result came: never by itself
+            given_here = tuple(found.given[place] for found in founds)
+            told = _names(flow, Slot(given_here, tuple(call.at for call in calls), step.field, slot.tool))
+            if told is None:
+                break
+            given.append(told.expr)
+            needs |= told.needs
+            doubts += told.agreements
+            luck = max(luck, _named_by_luck(flow, calls, form, place, founds))
+        else:
+            apart = flow.apart(
+                [[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)]
+            )
+            chance = max(luck, by_luck(founds, apart)) if picked else luck
+            picked = picked or luck > NAMED
+            exclusive = any(isinstance(step, Only) for step in form)
+            yield Candidate(
+                FromResult(column, form, tuple(given)),
+                frozenset(needs),
+                chance,
+                not picked,
+                exclusive,
+                tuple(doubts),
+            )
+
+
+def _names(flow: Flow, slot: Slot) -> Told | None:
+    """What says which element is meant: a parameter, or, for what does not come about by chance, a result."""
+    if all(weak(value) for value in slot.values):
+        paths = flow.sources.input_paths(slot.values)
+        if not paths:
+            return None  # a word that was said among others names nothing for sure
+        best, *others = (Given(flow.spec("input", slot, path=path)) for path in paths)
+        agreements = tuple(Agreement(best, other) for other in others)
+        return flow.told(best, "input", f"the input has it at {paths[0]}", slot, agreements=agreements)
+    if given := _given_anyway(flow, slot.values):
+        return flow.told(given, given.spec.kind, "it is given anyway", slot)
+    flow.nested += 1
+    try:
+        told = flow.explain(slot)
+    finally:
+        flow.nested -= 1
+    if told is None or told.how not in ("input", "said", "result"):
+        return None
+    return None if isinstance(told.expr, FromResult) and not _singular(told.expr) else told
+
+
+def _given_anyway(flow: Flow, values: Sequence[Any]) -> Given | None:
+    """The parameter that some argument of the spine is, or the element of one, if it has these values."""
+    wanted = [key(value) for value in values]
+    known = [*flow.settled, *(flow.foreseen if flow.depth else ())]
+    for spec in sorted(known, key=lambda spec: spec.hint):
+        if [key(value) for value in spec.values] == wanted:
+            return Given(spec)
+        if not all(isinstance(value, list) and value for value in spec.values):
+            continue
+        for place in range(min(len(value) for value in spec.values)):
+            if [key(value[place]) for value in spec.values] == wanted:
+                return Given(spec, place)
+    return None
+
+
+def _named_by_luck(
+    flow: Flow, calls: tuple[Call, ...], form: tuple[Any, ...], place: int, founds: Sequence[Found]
+) -> float:
+    """How likely it is that the field of the element only happens to be what something else is, too."""
+    at = [index for index, step in enumerate(form) if isinstance(step, Where)][place]
+    field = form[at]
+    assert isinstance(field, Where)
+    known = {
+        key(element[field.field])
+        for call, found in zip(calls, founds, strict=True)
+        for element in follow(call.result, (*form[:at], All()), found.given)
+        if isinstance(element, Mapping) and field.field in element
+    }
+    apart = flow.apart(
+        [[found.given[place], call.arguments] for call, found in zip(calls, founds, strict=True)]
+    )
+    strong = any(not weak(found.given[place]) for found in founds)
+    return 0.0 if strong else (1.0 / max(1, len(known))) ** len(apart)
+
+
+def _common_forms(
+    flow: Flow, slot: Slot, calls: tuple[Call, ...], *, many: bool
+) -> dict[tuple[Any, ...], list[Found]]:
+    """The forms that every run has in common, with what each run found."""
+    common: dict[tuple[Any, ...], list[Found]] | None = None
+    for index, (call, value) in enumerate(zip(calls, slot.values, strict=True)):
+        here: dict[tuple[Any, ...], Found] = {}
+        for path in flow.sources.places(index, call, value):
+            for found in domains(call.result, path) if many else forms(call.result, path):
+                here.setdefault(found.form, found)
+        if common is None:
+            common = {form: [found] for form, found in here.items()}
+        else:
+            common = {form: [*before, here[form]] for form, before in common.items() if form in here}
+    return common or {}
+
+
+def offered(flow: Flow, slot: Slot) -> list[Candidate]:
+    """Every path into an earlier result that finds the value in every run, among others."""
+    found: list[Candidate] = []
+    for calls in flow.sources.together(slot.values, slot.at):
+        rows = _common_forms(flow, slot, calls, many=True)
+        column = flow.column(calls) if rows else None
+        if column is None:
+            continue
+        apart = flow.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
+        for form, founds in rows.items():
+            expr = FromResult(column, form, (), many=True)
+            found.append(Candidate(expr, column.needs, by_luck(founds, apart), False, False))
+    return found
+
+
+def by_luck(founds: Sequence[Found], apart: Sequence[int]) -> float:
+    """How likely it is that a pick among these options only happens to be right in every run."""
+    chance = 1.0
+    for index in apart:
+        chance /= max(1, founds[index].options)
+    return min(1.0, chance * max(found.fields for found in founds))
+
+
+def _singular(expr: FromResult) -> bool:
+    """Whether its path can stand in a filter, where RFC 9535 wants one that names one place."""
+    return not expr.many and all(isinstance(step, (Key, Index)) for step in expr.form)
+
+
+def same_list(offered: FromResult, bound: FromResult) -> bool:
+    """Whether what is bound is picked out of what is offered: then nothing else has to tell which one."""
+    loose = tuple(step if isinstance(step, Key) else All() for step in bound.form)
+    return offered.column is bound.column and loose == offered.form
+
+
+def beyond_luck(rivals: Sequence[Candidate], limit: float) -> bool:
+    """Whether chance explains none of them."""
+    return all(one.chance <= limit for one in rivals)
