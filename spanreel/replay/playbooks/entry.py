@@ -244,7 +244,7 @@ class Execution:
         token = otel_context.attach(begun.context)
         error: BaseException | None = None
         try:
-            yield lambda walked: output.append(walked)
+            yield output.append
         except BaseException as raised:
             error = raised
             raise
