@@ -104,7 +104,6 @@ def test_every_state_tells_which_calls_it_came_from(runs: list[Replay]) -> None:
 def test_the_same_runs_make_the_same_playbook(runs: list[Replay]) -> None:
     """What it does is its identity; the runs that show it are none of it."""
     assert compile_runs(runs[:3], "book-trip").body.hash == compile_runs(runs[:3], "book-trip").body.hash
-    print(compile_runs(runs[:2], "book-trip").body.document()); print(compile_runs(runs[1:3], "book-trip").body.document())
     assert compile_runs(runs[:2], "book-trip").body.hash == compile_runs(runs[1:3], "book-trip").body.hash
 
 

@@ -16,13 +16,9 @@ from spanreel.replay.playbooks.compiling.expressions import (
     Given,
     Told,
 )
+from spanreel.replay.playbooks.compiling.places import Entry, Index
 from spanreel.replay.playbooks.compiling.slots import Candidate, Slot, last_of
-from spanreel.replay.playbooks.compiling.values import (
-    format_of,
-    pattern_of,
-    same,
-    weak,
-)
+from spanreel.replay.playbooks.compiling.values import format_of, names_data, pattern_of, same, weak
 
 if TYPE_CHECKING:
     from spanreel.replay.playbooks.compiling.flow import Flow
@@ -70,15 +66,30 @@ def of_weak(flow: Flow, slot: Slot) -> Told | None:
 
 
 def _weak_constant(flow: Flow, slot: Slot, given: Sequence[Given], results: Sequence[Candidate]) -> Told:
-    constant = Constant(slot.values[0])
-    fitting = [one for one in results if one.solid]
+    """What was the same in every run: a constant, or what names data where that is known from somewhere."""
+    fitting = sorted(
+        (one for one in results if _natural(one)), key=lambda one: (not one.solid, *one.cost(flow.kept))
+    )
     rivals: list[Expr] = [*given, *(one.expr for one in fitting)]
     needs = frozenset(column for one in fitting for column in one.needs)
     doubts = [doubt for one in fitting for doubt in one.doubts]
-    agreements = (*doubts, *(Agreement(other, constant) for other in rivals))
+    best: Expr = Constant(slot.values[0])
+    how, why = "constant", "it is the same in every run"
+    if (given or any(one.solid for one in fitting)) and all(names_data(value) for value in slot.values):
+        best, *rivals = rivals
+        how, why = ("input" if given else "result"), "it is equal in every run"
+    agreements = (*doubts, *(Agreement(other, best) for other in rivals))
     observed = len(flow.apart(flow.whole()))
     doubt = "one observation" if observed < 2 else f"{len(rivals)} other explanations fit" if rivals else ""
-    return flow.told(constant, "constant", "it is the same in every run", slot, needs, agreements, doubt)
+    return flow.told(best, how, why, slot, needs, agreements, doubt)
+
+
+def _natural(one: Candidate) -> bool:
+    """Whether somebody may have meant it: a part, a named element, the first or the last one; not the third of five."""
+    steps = one.expr.form
+    return not any(
+        isinstance(step, Entry) or (isinstance(step, Index) and step.at not in (0, -1)) for step in steps
+    )
 
 
 def of_schema(flow: Flow, slot: Slot) -> Told | None:
