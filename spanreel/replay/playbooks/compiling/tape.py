@@ -62,6 +62,7 @@ def over(
         run: whose calls answer; approvals are given, models answer with what they said in that run.
         params: by name.
         safety: of tools, over what the run says.
+        answers: what models say, by the variable that keeps it.
     """
     found = Walkthrough()
     tape = _Tape(run.calls)
@@ -94,14 +95,19 @@ def over(
             answer = _Approved()
         elif isinstance(ask, asks.SpentSoFar):
             answer = asks.Spent()
-        elif isinstance(ask, asks.Ask) and body.states[ask.state].save_as in (answers or {}):
-            answer = (answers or {})[str(body.states[ask.state].save_as)]
         elif isinstance(ask, (asks.Ask, asks.RunPython, asks.Load)):
-            thrown = NotOnTape("the run does not tell what this would have answered")
+            answer, thrown = _told(body, ask, answers or {})
         elif isinstance(ask, asks.Probe):
             from spanreel.replay.playbooks.conditions import Judgement
 
             answer = Judgement(True, "the surroundings are not looked at over a recorded run")
+
+
+def _told(body: Body, ask: Any, answers: Mapping[str, Any]) -> tuple[Any, Exception | None]:
+    name = body.states[ask.state].save_as if isinstance(ask, asks.Ask) else None
+    if name in answers:
+        return answers[str(name)], None
+    return None, NotOnTape("the run does not tell what this would have answered")
 
 
 class _Approved:
