@@ -134,6 +134,17 @@ def test_the_page_about_approvals_runs(tmp_path: Path) -> None:
     assert len(run_blocks(tmp_path, blocks(page))) == 6
 
 
+def test_the_page_about_playbook_files_runs(tmp_path: Path) -> None:
+    """Its files are what it says of them, down to the lines of what is wrong."""
+    page = blocks((ROOT / "docs" / "playbook-file.md").read_text("utf-8"))
+    files = {block: block.text.split()[1] for block in page if re.match(r"# [\w-]+\.\w+\n", block.text)}
+    for block, name in files.items():
+        (tmp_path / name).write_text(block.text, "utf-8")
+    assert len(run_blocks(tmp_path, [block for block in page if block not in files])) == 7
+    shown = spanreel(tmp_path, "validate", "wrong.yaml")
+    assert shown.stdout + shown.stderr in [block.text for block in page]
+
+
 def test_the_pages_about_calls_and_differences_run(tmp_path: Path) -> None:
     """Each command, on a recorded run of the agent of the page about replays and a changed one of it."""
     (tmp_path / ".spanreel").mkdir()

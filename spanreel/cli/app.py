@@ -25,12 +25,14 @@ from spanreel.cli import (
     graphing,
     playbooks,
     reading,
+    running,
     schemas,
     trying,
     validating,
 )
 from spanreel.cli.overrides import Stepped
 from spanreel.cli.playbooks import help_of
+from spanreel.cli.running import Targeted
 from spanreel.cli.terminal import note
 from spanreel.exceptions import Signal, SpanreelError
 
@@ -44,7 +46,7 @@ app = typer.Typer(
 
 COMMANDS = (
     ("try", trying.try_, "See everything on an example agent."),
-    ("run", executing.run, "Run a command with recording on."),
+    ("run", running.run, "Run a command, an agent or a playbook, recorded."),
     ("runs", reading.runs, "List the recorded runs."),
     ("show", reading.show, "Show one run as a tree."),
     ("timeline", reading.timeline, "Show one run in time."),
@@ -72,7 +74,7 @@ COMMANDS = (
 for name, function, short in COMMANDS:
     # options after the first word of `run` are those of the user's command
     settings = {"allow_interspersed_args": False} if name == "run" else {}
-    kind = Stepped if name in ("replay", "fork") else None
+    kind = {"replay": Stepped, "fork": Stepped, "run": Targeted}.get(name)
     app.command(name, cls=kind, help=help_of(function), short_help=short, context_settings=settings)(function)
 
 

@@ -74,7 +74,7 @@ def contract(
         )
     if snapshot_out is not None:
         snapshots.write(found, snapshot_out)
-        note(f"{snapshot_out}: {found.of} {found.name}, {found.sha256[:12]}")
+        say(f"{snapshot_out}: {found.of} {found.name}, {found.sha256[:12]}")
         return
     if before is None:
         if json:
@@ -90,6 +90,6 @@ def contract(
             say(changes.diff)
         for one in changes.changes:
             note(f"{one.kind}: {one.path} {one.what}")
-        note(f"{found.of} {found.name}: {changes.verdict}")
+        say(f"{found.of} {found.name}: {changes.verdict}")
     fine = changes.verdict == "same" or (allow_additive and changes.verdict == "additive")
     raise typer.Exit(0 if fine else CHANGED)

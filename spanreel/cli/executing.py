@@ -1,4 +1,4 @@
-"""Commands that run the user's code: run (with recording on), replay and fork (with the recording answering)."""
+"""Commands that run recorded code again, the recording answering: replay and fork."""
 
 from __future__ import annotations
 
@@ -108,24 +108,6 @@ Connections: TypeAlias = Annotated[Network, typer.Option(help="The agent's other
 Timeout: TypeAlias = Annotated[
     float | None, typer.Option(min=0, help="End the agent after this many seconds.", show_default=False)
 ]
-
-
-def run(
-    command: Annotated[
-        list[str],
-        typer.Argument(metavar="-- CMD...", help="A Python program and its arguments.", show_default=False),
-    ],
-    store: Store = None,
-) -> None:
-    """Run a Python program with recording on; its code is not changed. The exit code is the program's own.
-
-    Examples:
-        spanreel run -- python agent.py --verbose
-        spanreel run -- pytest tests/test_agent.py
-    """
-    from spanreel.replay.child import run_command
-
-    raise typer.Exit(run_command(command, store))
 
 
 def replay(

@@ -38,6 +38,9 @@ def graph(
         str | None,
         typer.Option(metavar="TIME", help="Only runs since: 7d, 12h, or a date.", show_default=False),
     ] = None,
+    models: Annotated[
+        bool, typer.Option("--models", help="Of an agent: its model calls too, not only its tools.")
+    ] = False,
     svg: Annotated[bool, typer.Option("--svg", help="An SVG picture.")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Mermaid text; the default.")] = False,
     output: Annotated[
@@ -74,7 +77,7 @@ def graph(
     if observed is None and agent is None and since is None:
         found = graph_of(target or "last", store)
     else:
-        found = observed_of(observed, agent, since, store)
+        found = observed_of(observed, agent, since, store, models=models)
     if json:
         text = found.to_json(indent=2)
     elif svg or (output is not None and output.suffix == ".svg" and not mermaid):

@@ -31,7 +31,7 @@ def promote(
         list[str] | None,
         typer.Option(
             metavar="GATE=VALUE",
-            help="Ask this of it instead, such as min_runs=5 or profile=strict.",
+            help="Ask for more, such as min_runs=5 or profile=strict.",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +73,10 @@ def promote(
     except Refused:
         if json:
             entry = library.get(playbook)
-            told = judged(library, entry, asked)
+            try:
+                told = judged(library, entry, asked)
+            except Refused:  # that is what was refused
+                told = judged(library, entry)
             _json(entry, "promote", entry.status, reason, who, told, changed=False)
         raise
     if json:

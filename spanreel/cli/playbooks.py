@@ -17,11 +17,13 @@ from spanreel.cli import (
     playbook_library,
     playbook_lint,
     playbook_repair,
+    playbook_run,
     playbook_shadow,
 )
 
 VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("compile", playbook_compile.compile_, "Make one of recorded runs."),
+    ("run", playbook_run.run, "Run one, with its guards."),
     ("list", playbook_library.list_, "List the playbooks."),
     ("show", playbook_library.show, "Show one playbook and its evidence."),
     ("why", playbook_library.why, "Say where it comes from and who decided what."),

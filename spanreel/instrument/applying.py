@@ -213,7 +213,7 @@ def _fits(schema: Mapping[str, Any], given: Mapping[str, Any]) -> None:
 def _made(call: Asked, known: Mapping[str, tuple[Tool, Callable[..., Any]]]) -> Came:
     try:
         prepared = _prepared(call, known)
-    except Unfit as error:
+    except Exception as error:  # noqa: BLE001 - Unfit; or a validator of the tool's own types, on what the model sent
         return _failure(call, error)
     if inspect.iscoroutinefunction(prepared.func) or inspect.isasyncgenfunction(prepared.func):
         raise SpanreelError(f"tool {call.name} is async", _ASYNC)

@@ -140,6 +140,8 @@ def hints_of(thing: Any) -> dict[str, Any]:
     """Type hints by name, with what `Annotated` says; those that name something unknown are left out."""
     try:
         return typing.get_type_hints(thing, include_extras=True)
+    except RecursionError:
+        raise  # of a value nested without end, which is not the types' fault
     except Exception:  # noqa: BLE001 - a name that only type checkers see; the rest is still worth having
         return _one_by_one(thing)
 

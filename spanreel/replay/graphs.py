@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from spanreel.collector.store import Reader
     from spanreel.replay.playbooks.body import Body
+    from spanreel.replay.timeline import Replay
     from spanreel.wire.grouping import Run
     from spanreel.wire.spans import Span
 
@@ -105,6 +106,8 @@ def observed_of(
     agent: str | None = None,
     since: str | None = None,
     store: str | os.PathLike[str] | None = None,
+    *,
+    models: bool = False,
 ) -> Graph:
     """What followed what: over the executions of a playbook, by its states, or the runs of an agent, by its steps.
 
@@ -113,6 +116,7 @@ def observed_of(
         agent: the agent's; without either, every agent's runs.
         since: only runs that began since: ``7d``, ``12h``, or a date.
         store: default: the project's.
+        models: model calls are nodes too; always so where no run called a tool.
 
     Raises:
         SpanreelError: there is no such run, or `since` is no time.
@@ -123,6 +127,7 @@ def observed_of(
     begin = 0 if since is None else since_ns(since)
     with open_reader(resolve_store(store)) as reader:
         found: list[Sequence[Transition]] = []
+        built: list[Replay] = []
         for run in reader.runs():
             if run.started_ns < begin:
                 continue
@@ -130,7 +135,9 @@ def observed_of(
                 states = _states(reader, run, playbook)
                 found += [states] if states else []
             elif agent in (None, run.agent_name):
-                found.append(of_steps(build(run, reader.spans(run.trace_id))))
+                built.append(build(run, reader.spans(run.trace_id)))
+    models = models or not any(step.tool for run in built for step in run.steps)
+    found += [of_steps(run, models=models) for run in built]
     title = playbook or agent or "all agents"
     if not found:
         what = f"execution of playbook {playbook}" if playbook else f"run of {title}"

@@ -54,8 +54,9 @@ def keep_in_runs(said: Sequence[Said], store: Path, pid: int, since_ns: int) -> 
         since_ns: when it was started, Unix nanoseconds: an earlier process may have had the same number.
     """
     from spanreel.collector.store import open_reader
+    from spanreel.location import spool_folder
 
-    if not said:
+    if not said or not (store.exists() or spool_folder(store).exists()):  # it recorded nothing
         return
     with open_reader(store) as reader:
         made = [run for run in reader.apart() if run.started_ns >= since_ns]

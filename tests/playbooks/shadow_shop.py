@@ -102,3 +102,8 @@ def exchanging(order_id: str = "W1", old: str = "i-red", new: str = "i-black"):
 def watering(goal: str) -> str:
     """An agent without tools."""
     return f"watered: {goal}"
+
+
+def refusing(event: dict) -> None:
+    """A hook of a project that lets no playbook run."""
+    raise ValueError("not on a Sunday")

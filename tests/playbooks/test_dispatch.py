@@ -107,6 +107,26 @@ def test_what_waits_for_a_review_was_rejected_or_switched_off_is_never_dispatche
     assert (found.by, codes(found)) == ("agent", {"disabled"})
 
 
+def test_a_repair_that_waits_for_its_review_does_not_change_what_is_picked():
+    """The active body stays the one that is dispatched, whatever is proposed beside it."""
+    entry = kept()
+    Library().add(shop.body(description="mended"), parent=entry.hash)
+    found = dispatch(GOAL, INPUTS, shelf)
+    assert found.playbook is not None
+    assert (found.by, found.playbook.hash) == ("playbook", entry.hash)
+    assert {one.status for one in found.considered} == {"active", "review"}
+
+
+def test_a_task_within_a_run_is_a_step_of_it():
+    """The agent's run is no run of its own then, and nothing is walked over what goes on."""
+    kept("shadow")
+    with spanreel.run("outer") as outer:
+        found = dispatch(GOAL, INPUTS, shelf)
+    assert (found.run_id, found.shadows) == (outer.run_id, [])
+    spanreel.instrument().flush()
+    assert load(outer.run_id).agent_name == "outer"
+
+
 def test_the_agents_run_is_recorded_with_the_goal_and_the_decision():
     """Tomorrow's evidence: the inputs under their names, the goal as a tag, the decision as a span below the root."""
     found = dispatch(GOAL, INPUTS, shelf)
@@ -146,6 +166,7 @@ def test_a_dispatch_to_a_playbook_leaves_its_decision_below_the_execution():
         ({"matchers": {"agent": "airline"}}, GOAL, INPUTS, "agent_mismatch"),
         ({"matchers": {"goal": ["cancel"]}}, GOAL, INPUTS, "goal_mismatch"),
         ({"matchers": {}}, "Cancel my subscription to the newspaper", INPUTS, "goal_mismatch"),
+        ({"matchers": {}}, "Return a delivered item of order W1 for another one", INPUTS, "goal_mismatch"),
         ({"matchers": {"input": {"region": {"in": ["eu"]}}}, "goal": GOAL}, GOAL, {**INPUTS, "region": "us"}, "input_mismatch"),
         ({"order": {"tool": "shelf_gone"}}, GOAL, INPUTS, "tool_missing"),
         ({}, GOAL, {"order": {"id": "W1"}}, "params_missing"),
@@ -190,6 +211,18 @@ def test_after_a_write_the_agent_is_not_run_over_it():
     assert (found.by, found.status, found.reason.code) == ("playbook", "failed", "stopped_after_write")
     assert [name for name, _ in shop.fired] == ["shelf_order", "shelf_exchange"]
     assert found.exit_code == 1
+
+
+def test_a_hook_that_refuses_leaves_the_task_to_the_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The project's own say before a playbook is run; nothing of it was."""
+    (tmp_path / "pyproject.toml").write_text('[tool.spanreel.hooks]\nbefore_run = "shadow_shop:refusing"\n')
+    monkeypatch.chdir(tmp_path)
+    kept()
+    found = dispatch(GOAL, INPUTS, shelf)
+    assert found.reason is not None
+    assert (found.by, found.reason.code) == ("agent", "hook_refused")
+    assert "not on a Sunday" in found.reason.text
+    assert [name for name, _ in shop.fired] == ["agent"]
 
 
 def test_a_dry_dispatch_only_decides():

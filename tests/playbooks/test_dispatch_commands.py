@@ -97,12 +97,13 @@ def test_a_filter_takes_agents_words_tags_and_a_limit():
     assert runs_over("tag.goal=x") == []
 
 
-def test_dispatch_runs_the_playbook_with_the_tools_of_a_module():
+def test_dispatch_runs_the_playbook_with_the_tools_of_a_module(tmp_path: Path):
     """The inputs by option or file; the tools are found by their module."""
     kept()
-    Path("task.json").write_text(json.dumps(INPUTS))
+    task = tmp_path / "task.json"
+    task.write_text(json.dumps(INPUTS))
     code, out, err = run(
-        "dispatch", GOAL, "--inputs", "@task.json", "--tools", "shadow_shop", "--agent", "shelf", "--json"
+        "dispatch", GOAL, "--inputs", f"@{task}", "--tools", "shadow_shop", "--agent", "shelf", "--json"
     )
     assert code == 0, err
     found = printed("dispatch", out)

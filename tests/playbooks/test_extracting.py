@@ -63,6 +63,19 @@ def test_a_text_is_read_by_one_counted_model_call():
     assert (found.saved.model_calls, found.saved.tokens) == (3, 1000 - used)
 
 
+def test_a_model_by_its_name_is_asked_and_recorded(monkeypatch: pytest.MonkeyPatch):
+    """``provider/name``: a request of our own to the provider's base URL."""
+    kept()
+    with ShopModel(lambda _: json.dumps({"order_id": "W1", "new_item": "i-black"})) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "k")
+        found = dispatch(GOAL, TASK, agent, agent="shelf", model="openai/gpt-4o-mini")
+    assert (found.by, found.status, found.reason) == ("playbook", "completed", None)
+    assert found.extracted is not None
+    assert [step.kind for step in load(found.extracted.run_id).steps] == ["llm"]
+    assert found.extracted.tokens
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [

@@ -97,6 +97,13 @@ def test_a_playbook_shows_its_states_and_every_way() -> None:
     assert {"exchange", "tool exchange", "approved", "rejected", "delivered", "failed"} <= set(texts)
 
 
+def test_a_playbook_is_its_picture_in_a_notebook() -> None:
+    """A cell that ends with a playbook shows it."""
+    body = {"name": "shown", "initial": "only", "states": {"only": {"set": {"a": 1}}}}
+    playbook = Playbook.load(body)
+    assert playbook._repr_html_() == svg(of_playbook(playbook.body))
+
+
 def test_a_run_shows_its_steps_in_order() -> None:
     """Each step once, by its number; what failed is marked, what ran at once stands side by side."""
     spans = run_spans(1, error="no such order")
@@ -163,7 +170,7 @@ def test_what_was_observed_is_counted(tmp_path: Path) -> None:
     runs = [run_spans(1), run_spans(2, error="gone"), run_spans(3), run_spans(4, agent="other")]
     with open_writer(store) as writer:
         writer.add([span for run in runs for span in run])
-    graph = observed_of(agent="support", store=store)
+    graph = observed_of(agent="support", store=store, models=True)
     assert graph.runs == 3
     assert edges(graph) == {
         ("support", "gpt-5-mini", "next", "3× · 1.0 s"),
@@ -171,6 +178,11 @@ def test_what_was_observed_is_counted(tmp_path: Path) -> None:
         ("get_order", "gpt-5-mini", "next", "3× · 1.5 s"),
         ("gpt-5-mini", "completed", "next", "2×"),
         ("gpt-5-mini", "error", "next", "1× · 100% failed"),
+    }
+    assert edges(observed_of(agent="support", store=store)) == {
+        ("support", "get_order", "next", "3× · 500 ms · 33% failed"),
+        ("get_order", "completed", "next", "2×"),
+        ("get_order", "error", "next", "1× · 100% failed"),
     }
     assert observed_of(store=store).runs == 4
     assert observed_of(agent="support", since="2025-11-22T12:02:30", store=store).runs == 1

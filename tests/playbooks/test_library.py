@@ -266,6 +266,18 @@ def test_decisions_of_elsewhere_are_history(store: Path, tmp_path: Path) -> None
     assert promoted.status == "active"
 
 
+def test_a_repair_of_elsewhere_waits_for_its_review(store: Path, tmp_path: Path) -> None:
+    """Spans that bring a repair, reviewed there or not, bring it into review here."""
+    there = Library(tmp_path / "there.db")
+    there.decide(
+        there.add(body(), origin="repair:rule", parent=body(tool="buy").hash), "review", to="candidate"
+    )
+    with open_reader(there.path) as reader:
+        spans = [span for span, _ in reader.library()]
+    put(store, spans)
+    assert Library(store).get("exchange").status == "review"
+
+
 def test_a_body_that_is_not_what_it_says_is_left_out(store: Path) -> None:
     """A span whose body has another hash, or cannot be read, is no entry, and that is told."""
     library = Library(store)

@@ -18,7 +18,7 @@ import spanreel
 from spanreel.exceptions import BadInput, EffectDenied, SpanreelError
 from spanreel.instrument import tools
 from spanreel.replay.load import load
-from spanreel.replay.playbooks import executors
+from spanreel.replay.playbooks import executors, target
 from spanreel.replay.playbooks.executors import ToolFailed
 from spanreel.replay.playbooks.executors.mcp_servers import McpServer, from_option, from_settings, mcp_tools
 from spanreel.replay.playbooks.playbook import Playbook
@@ -177,8 +177,13 @@ def test_settings_and_options_name_servers(log: Path, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         f'[tool.spanreel.mcp.shop]\ncommand = ["{sys.executable}", "{SHOP}"]\nprefix = "p_"\nenv = {{SHOP_LOG = "{log}"}}\n'
     )
-    assert executors.prepare(["mcp_unneeded_before"]) == ["p_get_order", "p_add_note", "p_cancel"]
+    assert executors.prepare(["p_cancel"]) == ["p_get_order", "p_add_note", "p_cancel"]
     assert executors.prepare(["p_cancel"]) == []
+    assert lines(log) == ["started"]
+    target.modules(["mcp:shop", f"mcp:other={sys.executable} {SHOP}"])
+    assert {"p_cancel", "cancel"} <= tools.registered().keys()
+    with pytest.raises(BadInput, match=r"no MCP server ship in pyproject\.toml; there are: shop"):
+        executors.named("mcp:ship")
     assert from_option("a=python -m 'my server' --x").command == ("python", "-m", "my server", "--x")
     for wrong, words in (
         ({}, "either a command or a url"),
@@ -192,6 +197,15 @@ def test_settings_and_options_name_servers(log: Path, tmp_path: Path) -> None:
             from_settings("bad", wrong)
     with pytest.raises(BadInput, match="names no server"):
         from_option("nothing")
+
+
+def test_a_playbook_finds_the_projects_server_by_itself(log: Path, tmp_path: Path) -> None:
+    """A tool that nobody registered is looked for at the servers of pyproject.toml, which is registering it."""
+    (tmp_path / "pyproject.toml").write_text(
+        f'[tool.spanreel.mcp.shop]\ncommand = ["{sys.executable}", "{SHOP}"]\nenv = {{SHOP_LOG = "{log}"}}\n'
+    )
+    assert Playbook.load(BODY).run(order="W1").status == "completed"
+    assert lines(log) == ["started", "cancelled W1"]
 
 
 def test_a_server_that_is_not_there_is_one_clear_line(log: Path) -> None:

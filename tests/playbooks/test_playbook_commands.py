@@ -120,13 +120,14 @@ def test_force_needs_a_reason(verb: Verb, store: Path) -> None:
 
 
 def test_gates_on_the_command_line(verb: Verb, store: Path) -> None:
-    """They go before the others; what is no gate is named."""
-    kept = Library(store).add(body())
+    """They may ask for more than the others; what is no gate is named."""
+    kept = Library(store).add(body(promotion={"profile": "aggressive"}))
     put(store, execution(1, kept.body))
     done = verb("promote", "exchange", "--gate", "min_rums=1")
     assert (done.code, "did you mean min_runs?" in done.err) == (1, True)
     assert verb("promote", "exchange", "--gate", "min_runs").code == 2
-    words = ("promote", "exchange", "--gate", "profile=aggressive", "--gate", "min_runs=1", "--json")
+    assert verb("promote", "exchange", "--gate", "min_runs=0").code == 5
+    words = ("promote", "exchange", "--gate", "min_runs=1", "--json")
     assert checked(verb(*words))["resolution"]["gates"]["min_runs"] == {"value": 1, "from": "caller"}
     assert verb("promote", "exchange", "--to", "retired").code == 2
     assert verb("list", "--status", "done").code == 2

@@ -197,6 +197,18 @@ def test_a_command_is_asked_about_before_it_runs(project: Callable[..., Asked], 
     ]
 
 
+def test_a_command_that_records_nothing_keeps_its_exit_code(
+    project: Callable[..., Asked], tmp_path: Path
+) -> None:
+    """There is no run to keep the answer in, and no store."""
+    asked = project("before_run")
+    spanreel.uninstrument()
+    done = spanreel_does(
+        tmp_path, "run", "--store", "new/spans.db", "--", sys.executable, "-c", "raise SystemExit(7)"
+    )
+    assert (done.returncode, done.stderr, len(asked())) == (7, "", 1)
+
+
 def test_an_export_is_asked_about(project: Callable[..., Asked], tmp_path: Path) -> None:
     """Refused: no file, exit code 5; what was said is in the run, and the hook knows run and file."""
     asked = project("before_export", closed=True)

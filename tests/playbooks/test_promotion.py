@@ -120,14 +120,39 @@ def test_nothing_is_no_pass() -> None:
 def test_who_asks_what() -> None:
     """The profile, then the project, then the body, then the caller; each gate tells who asks it."""
     assert resolve().profile == DEFAULT
-    told = resolve({"profile": "strict", "min_runs": 9}, {"max_failed": 2}, {"min_runs": 1}).document()
+    told = resolve({"profile": "strict", "min_runs": 9}, {"max_failed": 2}, {"min_runs": 12}).document()
     assert told["profile"] == "strict"
-    assert told["gates"]["min_runs"] == {"value": 1, "from": "caller"}
+    assert told["gates"]["min_runs"] == {"value": 12, "from": "caller"}
     assert told["gates"]["max_failed"] == {"value": 2, "from": "playbook"}
     assert told["gates"]["max_divergence"] == {"value": 0.0, "from": "strict"}
     assert resolve({"profile": "strict"}, {"profile": "aggressive"}).gates == PROFILES["aggressive"]
     assert resolve({"max_failed_steps": 7}).gates.max_failed == 7
     assert resolve({"demote_after_stops": 5}).demotion.after_stops == 5
+
+
+@pytest.mark.parametrize(
+    "less",
+    [
+        {"min_runs": 2},
+        {"min_runs": None},
+        {"max_failed": 9},
+        {"max_failed": None},
+        {"require_shadow_pass": False},
+        {"profile": "aggressive"},
+        {"profile": "strict", "max_divergence": 0.5},
+    ],
+)
+def test_a_caller_can_only_ask_for_more(less: dict[str, Any]) -> None:
+    """What asks for less is the way of --force, with its reason; a project and a body may."""
+    with pytest.raises(Refused, match="asks for less than"):
+        resolve(caller=less)
+    assert resolve(less).sources or less["profile"]
+    assert resolve(caller={"profile": "strict"}).gates == PROFILES["strict"]
+    assert resolve(caller={"min_runs": 4, "max_unknown": 0}).gates.max_unknown == 0
+    assert resolve({}, {"max_failed": None}).document()["gates"]["max_failed"] == {
+        "value": None,
+        "from": "playbook",
+    }
 
 
 @pytest.mark.parametrize(
@@ -195,7 +220,10 @@ def test_a_body_may_ask_for_more(store: Path) -> None:
     put(store, execution(1, asked.body))
     with pytest.raises(Refused, match="min_runs asks for at least 2; found 1"):
         promote("exchange", store=library)
-    assert promote("exchange", gates={"min_runs": 1}, store=library).entry.status == "active"
+    with pytest.raises(Refused, match="min_runs = 1 asks for less than 2"):
+        promote("exchange", gates={"min_runs": 1}, store=library)
+    put(store, execution(2, asked.body))
+    assert promote("exchange", gates={"max_failed": 0}, store=library).entry.status == "active"
     with pytest.raises(BadInput, match="min_rums is no gate"):
         library.add(body("b", promotion={"min_rums": 1}))
 

@@ -31,6 +31,7 @@ def library_price_of(item: str) -> dict:
 
 body = Body.model_validate({
     "name": "price", "params": {"item": {"type": "string"}}, "initial": "ask",
+    "promotion": {"profile": "aggressive", "min_runs": 3, "demote_after_stops": 2},
     "states": {"ask": {"tool": "library_price_of", "args": {"item": "{{ params.item }}"}, "save_as": "found",
                        "expect": {"shape": {"required": ["price"]}}}},
 })
@@ -70,10 +71,9 @@ def test_what_really_ran_is_evidence(program: Path, store: Path, tmp_path: Path)
     assert [(one.model_calls, one.cost) for one in entry.evidence.executions] == [(0, "0")] * 3
     spoken("-m", "spanreel", "replay", runs[0][1], "--json")
     assert len(library.get("price").evidence.executions) == 3
-    asked = {"profile": "staged", "require_shadow_pass": False, "max_divergence": 1.0}
-    with pytest.raises(Refused, match="max_divergence asks for at most 1; nothing is known"):
-        promote("price", gates=asked, store=library)
-    promote("price", gates={"profile": "aggressive", "min_runs": 3}, store=library)
+    with pytest.raises(Refused, match=r"max_divergence asks for at most 0\.1; nothing is known"):
+        promote("price", gates={"profile": "staged"}, store=library)
+    promote("price", store=library)
     for _ in range(2):
         assert spoken(program, "lamp", "moved")[::2] == ["failed", "failed"]
     entry = library.get("price")

@@ -12,6 +12,7 @@ import shadow_shop as shelf
 
 import spanreel
 from spanreel.replay.load import load
+from spanreel.replay.playbooks.beside import beside
 from spanreel.replay.playbooks.library import Library
 from spanreel.replay.playbooks.shadow import Given, shadow, shadow_over, source_of, walked
 from spanreel.wire import attributes as names
@@ -146,6 +147,33 @@ def test_a_call_that_failed_and_then_went_through_is_answered_by_what_it_came_to
     assert (found.verdict, found.score, found.failed) == ("same", 1.0, 1)
 
 
+def test_a_call_that_failed_for_the_agent_fails_for_the_playbook():
+    """Whether it raised or said so: neither side wrote anything by it."""
+
+    @spanreel.tool(name="shelf_declined", safety="write")
+    def declined(order_id: str) -> str:
+        if order_id == "W2":
+            raise RuntimeError("declined")
+        return "Error: declined"
+
+    def agent(order_id: str):
+        shelf.order(order_id=order_id)
+        declined(order_id=order_id)
+
+    state = {"tool": "shelf_declined", "args": {"order_id": "{{ params.order_id }}"}, "post": []}
+    said = shadow(shelf.body(exchange=state), shelf.recorded(lambda: agent("W1"), **GIVEN))
+    assert (said.verdict, said.writes.total, said.failed) == ("same", 0, 1)
+
+    def raising():
+        with pytest.raises(RuntimeError):
+            agent("W2")
+
+    run = shelf.recorded(raising, **{**GIVEN, "order": {"id": "W2"}})
+    raised = shadow(shelf.body(exchange=state), run)
+    assert raised.stopped is not None
+    assert (raised.verdict, raised.stopped.guard, raised.writes.total) == ("stopped", "call", 0)
+
+
 def test_a_gate_is_assumed_approved_and_said_so():
     """Unless the run has a decision about it, nobody is asked."""
     run = shelf.recorded(shelf.exchanging(), **GIVEN)
@@ -191,6 +219,77 @@ def test_several_runs_are_summed_up():
     assert (report.same, report.diverged, report.score, report.exit_code) == (1, 1, 0.5, 4)
     assert seen == ["same", "diverged"]
     assert report.model_dump(by_alias=True)["schema"] == "spanreel.shadow.v1"
+
+
+def test_the_run_of_a_block_is_walked_after_it_and_the_agents_exception_is_its_own():
+    """`beside` begins when the run has ended; a playbook that cannot be walked is told, and raised at nobody."""
+    unknown = shelf.body(params={**shelf.DOCUMENT["params"], "colour": {"type": "string"}})
+    with beside(shelf.body(), unknown) as shadows:
+        run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    first, second = shadows.wait(10)
+    assert (first.verdict, first.source_run_id) == ("same", run)
+    assert (second.verdict, second.run_id) == ("not_answered", None)
+    assert shadows.problems == []
+    with pytest.raises(LookupError), beside(shelf.body()) as shadows, spanreel.run("shelf", input=GIVEN):
+        raise LookupError
+    assert [one.verdict for one in shadows.wait(10)] == ["not_answered"]
+    assert shelf.fired == []
+
+
+def test_parameters_that_are_given_go_over_those_of_the_run():
+    """The others are still the run's; one that the playbook does not have stops it."""
+    run = shelf.recorded(shelf.exchanging(new="i-white"), **GIVEN)
+    found = shadow(shelf.body(), run, {"new_item": "i-white"})
+    assert (found.verdict, found.params) == ("same", {"order_id": "W1", "new_item": "i-white"})
+    stopped = shadow(shelf.body(), run, {"colour": "white"}).stopped
+    assert stopped is not None
+    assert stopped.guard == "params"
+
+
+def test_where_recording_is_kept_off_a_shadow_is_walked_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    """It is told, and not kept."""
+    run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    spanreel.uninstrument()
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    found = shadow(shelf.body(), run)
+    assert (found.verdict, found.run_id) == ("same", None)
+    assert shelf.fired == []
+
+
+def test_a_playbook_in_python_is_walked_with_its_tools_answered():
+    """Its code runs, the tools that it calls do not: they are answered by the run like any other."""
+    written = spanreel.Playbook(
+        "shelf-in-python", params={"order_id": {"type": "string", "input": "order.id"}}
+    )
+
+    @written.state
+    def look(ctx):
+        ctx["order"] = shelf.order(order_id=ctx["params"]["order_id"])
+        return "end"
+
+    run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    (found,) = written.shadow(run).runs
+    assert shelf.fired == []
+    assert (found.verdict, found.visited) == ("diverged", ["look"])
+    assert found.first_divergence is not None
+    assert found.first_divergence.kind == "missing"
+
+
+def test_a_condition_of_the_surroundings_is_not_answered():
+    """How they were when the agent worked, the run does not tell."""
+    run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    found = shadow(shelf.body(order={"pre": [{"env_exists": "PATH"}]}), run)
+    assert found.verdict == "not_answered"
+    assert found.unanswered is not None
+    assert "env_exists" in found.unanswered.reason
+
+
+def test_what_a_model_would_say_is_not_answered():
+    """No model is asked in a shadow."""
+    run = shelf.recorded(shelf.exchanging(), **GIVEN)
+    states = {**shelf.DOCUMENT["states"], "word": {"llm": {"prompt": "Say it."}, "next": "order"}}
+    found = shadow(shelf.body(states=states, initial="word"), run)
+    assert (found.verdict, found.unanswered.state) == ("not_answered", "word")
 
 
 def test_while_a_shadow_is_walked_the_agents_own_tools_go_on_firing():

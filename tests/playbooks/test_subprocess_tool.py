@@ -148,7 +148,8 @@ def test_settings_make_tools() -> None:
     Path("pyproject.toml").write_text(
         '[tool.spanreel.commands.look]\nallow = ["git status"]\nsafety = "read"\n'
     )
-    assert executors.prepare() == ["look"]
+    assert executors.prepare(["look"]) == ["look"]
+    assert executors.named("programs") == ["look"]
     assert tools.registered()["look"].safety == "read"
     for wrong, words in (
         ({"allow": []}, "allows nothing"),

@@ -242,6 +242,14 @@ def test_what_a_model_gets_wrong_is_told_to_it(name: str, arguments: Any, expect
     assert said((name, arguments))[0].startswith(expected)
 
 
+def test_arguments_nested_without_end_are_told_to_the_model() -> None:
+    """They are a result message like any other mistake of it."""
+    parcel: dict[str, Any] = {"weight": 1}
+    for _ in range(20_000):
+        parcel = {"weight": 1, "inside": [parcel]}
+    assert said(("ship_schemas", {**GOOD, "parcel": parcel}))[0].startswith("Error: ")
+
+
 def test_an_async_tool_is_awaited_or_refused() -> None:
     """The sync call names the async one; that one makes the call, with what the tool takes besides."""
     asked = openai(("wait_schemas", {"seconds": 1, "a": 2}))

@@ -26,7 +26,7 @@ from spanreel.instrument.responder import (
 from spanreel.instrument.tool_call import Dispatch, Tool, call_tool
 from spanreel.replay import conversation
 from spanreel.replay.executor import Executor
-from spanreel.replay.playbooks.scoring import READ
+from spanreel.replay.playbooks.scoring import READ, failed
 from spanreel.replay.policy import Policy
 from spanreel.replay.recording import Recording, ToolEffect
 from spanreel.wire.content import canonical_json
@@ -77,12 +77,12 @@ def _without_failures(calls: Sequence[ToolCallRecord]) -> list[ToolCallRecord]:
     """Calls that failed are left out where the same call went through later."""
     last_success: dict[str, int] = {}
     for place, call in enumerate(calls):
-        if call.error is None:
+        if not failed(call):
             last_success[_key(call.tool_name, call.tool_args)] = place
     return [
         call
         for place, call in enumerate(calls)
-        if call.error is None or last_success.get(_key(call.tool_name, call.tool_args), -1) < place
+        if not failed(call) or last_success.get(_key(call.tool_name, call.tool_args), -1) < place
     ]
 
 

@@ -41,6 +41,7 @@ def check(body: Body) -> list[Problem]:
     found = [*_params(body), *_graph(body)]
     known = variables(body)
     dynamic = not body.edges and any(chooses(state) for state in body.states.values())
+    free = any(state.code is not None for state in body.states.values())
     for name, state in body.states.items():
         at = known.get(name)
         if at is None:  # nobody comes here, which is said once; what it names cannot be judged
@@ -48,11 +49,11 @@ def check(body: Body) -> list[Problem]:
             at = Known(everything | {"failure"}, everything | {"failure"})
         elif dynamic:  # a function may lead anywhere
             at = Known(at.may, at.may)
-        found += _state(body, name, state, Scope(at.may, at.must, body.params))
+        found += _state(body, name, state, Scope(at.may, at.must, body.params, free))
     over = known.get(END, _ANYTHING)
     must = over.may if dynamic else over.must
-    found += template(body.output, ("output",), Scope(over.may, must, body.params))
-    with_result = Scope({*over.may, "result"}, {*must, "result"}, body.params)
+    found += template(body.output, ("output",), Scope(over.may, must, body.params, free))
+    with_result = Scope({*over.may, "result"}, {*must, "result"}, body.params, free)
     found += conditions(body.success, ("success",), with_result)
     found += _matchers(body)
     return found
@@ -193,7 +194,7 @@ def _acting(body: Body, state: State, here: Path, scope: Scope) -> Iterator[Prob
     if state.repeat is not None and state.repeat.for_each is not None:
         scope = _with(scope, (state.repeat.as_,))
     elif state.repeat is not None and state.save_as is not None:  # of the turn before, from the second on
-        scope = Scope({*scope.may, state.save_as}, scope.must, scope.params)
+        scope = Scope({*scope.may, state.save_as}, scope.must, scope.params, scope.free)
     yield from template(state.args, (*here, "args"), scope)
     if state.llm is not None:
         llm = (*here, "llm")
@@ -340,4 +341,4 @@ def _says(state: State, key: str) -> bool:
 
 
 def _with(scope: Scope, names: Collection[str]) -> Scope:
-    return Scope({*scope.may, *names}, {*scope.must, *names}, scope.params)
+    return Scope({*scope.may, *names}, {*scope.must, *names}, scope.params, scope.free)

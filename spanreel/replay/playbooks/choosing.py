@@ -1,7 +1,8 @@
 """Which playbook fits a task, and why each other one does not: reasons with codes that stay the same.
 
 Quiet. It judges what it is given: the goal's words, the inputs, the names of tools that are registered. What a playbook is
-for its author says in `matchers`; where nothing is said of the goal, enough of its words have to be in the task.
+for its author says in `matchers`; where nothing is said of the goal, enough of its words have to be in the task, and
+the first of them, which mostly names what is done: to return an item is not to exchange it. In doubt it does not fit.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Known:
     body: Body
     status: str
     version: int | None = None
-    words: Mapping[str, AbstractSet[str]] = field(default_factory=dict[str, AbstractSet[str]])
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     ok: int = 0
     runs: int = 0
     gates: Sequence[str] = ()
@@ -200,8 +201,8 @@ def _status(known: Known, pros: list[Reason], cons: list[Reason]) -> None:
 
 def _goal(task: Task, known: Known, pros: list[Reason], cons: list[Reason]) -> float:
     """How much of the goal the two have in common, 0 to 1."""
-    wanted, every = known.words.get("goal", set()), known.words.get("all", set())
-    named = known.words.get("matchers", set())
+    leading = next(iter(known.words.get("goal", ())), None)
+    wanted, every, named = (set(known.words.get(part, ())) for part in ("goal", "all", "matchers"))
     shared = wanted & task.words
     of_theirs = len(shared) / len(wanted) if wanted else 0.0
     of_ours = len(task.words & every) / len(task.words) if task.words else 0.0
@@ -212,6 +213,8 @@ def _goal(task: Task, known: Known, pros: list[Reason], cons: list[Reason]) -> f
     elif not named and common < ENOUGH:
         said = f"{len(shared)} of the {len(wanted)} words of its goal are in the task, {ENOUGH:.0%} are asked for"
         cons.append(reason("goal_mismatch", said if wanted else "it says no goal"))
+    elif not named and leading not in task.words:
+        cons.append(reason("goal_mismatch", f"the first word of its goal, {leading}…, is not in the task"))
     else:
         words = hit or sorted(shared) or sorted(task.words & every)
         pros.append(Reason(code="goal", text=f"in common: {', '.join(words[:8])}"))

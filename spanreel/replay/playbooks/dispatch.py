@@ -18,6 +18,7 @@ from spanreel.instrument.guard import guard
 from spanreel.replay import entry as entries
 from spanreel.replay.playbooks import aftermath, choosing
 from spanreel.replay.playbooks.accounts import avoided_of, span_says, spent
+from spanreel.replay.playbooks.beside import Beside
 from spanreel.replay.playbooks.choosing import Considered, Reason
 from spanreel.replay.playbooks.dispatched import By, Chosen, Dispatched, Extracted
 from spanreel.replay.playbooks.entry import Wanted, arun_body, run_body
@@ -25,7 +26,7 @@ from spanreel.replay.playbooks.extracting import NotExtracted, extract
 from spanreel.replay.playbooks.fallback import agent_of, arguments, name_of
 from spanreel.replay.playbooks.finding import loader
 from spanreel.replay.playbooks.result import PlaybookResult, Saved
-from spanreel.replay.playbooks.shadow import Beside, recorded_to
+from spanreel.replay.playbooks.shadow import recorded_to
 from spanreel.replay.playbooks.surveying import Survey, survey
 from spanreel.wire import attributes as names
 
@@ -206,7 +207,8 @@ class _Dispatch:
             first, second = [one for one in self.considered if one.fits][:2]
             return choosing.reason("ambiguous", f"{first.name} and {second.name} fit equally well")
         if not self.considered:
-            return choosing.reason("nothing_fits", "there is no playbook in this store")
+            none = choosing.reason("nothing_fits", "there is no playbook in this store")
+            return none.model_copy(update={"next": "spanreel playbook compile RUN --name NAME"})
         nearest = self.considered[0]
         if nearest.against("goal_mismatch"):
             return choosing.reason("nothing_fits")
@@ -245,6 +247,7 @@ class _Dispatch:
             raise result
         self.result = result
         saved = self._saved(plan.entry, result)
+        self.result = result = result.model_copy(update={"saved": saved})
         if result.ok:
             made = self._made("playbook", result.run_id, result.output, "completed", saved)
             return self._kept(made, root)
@@ -277,7 +280,8 @@ class _Dispatch:
         root = self.roots[-1] if self.roots else invocation.current_root()
         run_id = root.run_id if root is not None else None
         made = self._made("agent", run_id, output, "completed")
-        shadows = self._shadows(run_id)
+        over = root is not None and bool(root.end_ns)  # a step of a run that goes on is no run to walk over
+        shadows = self._shadows(run_id) if over else []
         if wait:
             wait_for_shadows()
         return self._kept(made.model_copy(update={"shadows": shadows}), root)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as otel_context
 
 from spanreel.exceptions import ApprovalPending
-from spanreel.instrument import codec, contract, invocation
+from spanreel.instrument import codec, contract, invocation, responder
 from spanreel.instrument.invocation import FUNCTION, PROCESS, WORKFLOW, Invocation
+from spanreel.instrument.responder import LIVE
 from spanreel.replay import starting
-from spanreel.replay.playbooks import mending
+from spanreel.replay.playbooks import executors, mending
 from spanreel.replay.playbooks.asks import Stopped, Walked
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.driver import Hook, Repairer, World, adrive, drive
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from spanreel.replay.playbooks.asking import Model
 
 ENTRY: Final = "spanreel.replay.playbooks.entry:execute"
+GUIDED: Final = "guided"
 WORD: Final = "playbook"
 """In the contract of a run: it is the body that it was, and that is in its input."""
 
@@ -46,7 +48,7 @@ class Wanted:
         tools: functions by name, besides those that are registered; also those that a body names as ``module:name``.
         modules: that register tools, to be imported; names, or what `Toolbox.places` gave.
         model: for model states, ``provider/name``, or a function of prompt, system and schema.
-        repairers: of a guided run.
+        repairers: of a guided run, asked before the rules.
         before, after: called around each state.
         bodies: of playbooks within, by name and hash. load: finds those that are not in it.
         run: name, tags and so on of the run, as attributes of its root; `alias`: a name of its own.
@@ -97,7 +99,11 @@ def execute(
     """
     bodies = {name: Body.model_validate(one) for name, one in (playbooks or {}).items()}
     wanted = Wanted(params, mode, None, tools, model, task=task, bodies=bodies)
-    return Execution(Body.model_validate(body), wanted).walked().output
+    execution = Execution(Body.model_validate(body), wanted)
+    walked = execution.walked()
+    if getattr(getattr(responder.current(), "policy", None), "resume", False):
+        execution.result(walked)  # it goes on for real: what it mended is kept
+    return walked.output
 
 
 def run_body(body: Body, wanted: Wanted) -> PlaybookResult:
@@ -141,13 +147,15 @@ class Execution:
         self._world = World(
             self._toolbox,
             wanted.model,
-            wanted.repairers if wanted.mode == "guided" else (),
+            self._repairers(),
             self._bodies,
             before=wanted.before,
             after=wanted.after,
         )
         for one in (body, *self._bodies.values()):
             check_code(one, self._toolbox)
+            if responder.current() is LIVE and any(self._toolbox.find(name) is None for name in one.tools):
+                executors.prepare(one.tools)
 
     def walked(self) -> Walked:
         """Go through it.
@@ -203,9 +211,17 @@ class Execution:
             waits_for=pending.approval_id,
         )
 
+    def _repairers(self) -> Sequence[Repairer]:
+        """Of a guided run: those that it was given, then the rules."""
+        if self._wanted.mode != GUIDED:
+            return ()
+        from spanreel.replay.playbooks.repairers import rule
+
+        return (*self._wanted.repairers, rule(self._toolbox))
+
     def _walk(self) -> Generator[Any, Any, Walked]:
         wanted = self._wanted
-        return walk(self.body, wanted.params, guided=wanted.mode == "guided", task=wanted.task)
+        return walk(self.body, wanted.params, guided=wanted.mode == GUIDED, task=wanted.task)
 
     @contextmanager
     def _recorded(self) -> Generator[Callable[[Walked], None]]:
@@ -224,18 +240,21 @@ class Execution:
             yield lambda _walked: None
             return
         self.run_id = begun.span.run_id
-        output: list[Any] = []
+        output: list[Walked] = []
         token = otel_context.attach(begun.context)
         error: BaseException | None = None
         try:
-            yield lambda walked: output.append(walked.output)
+            yield output.append
         except BaseException as raised:
             error = raised
             raise
         finally:
             otel_context.detach(token)
             self._say(begun, error)
-            begun.end(output[0] if output else invocation.ABSENT, error)
+            if output and self._wanted.task is not None:  # with those that were read out of the text
+                taken = output[0].variables["params"]
+                begun.span.attributes[names.PLAYBOOK_PARAMS] = canonical_json(codec.plain(taken))
+            begun.end(output[0].output if output else invocation.ABSENT, error)
 
     def _facts(self, places: Sequence[Any] | None) -> dict[str, Any]:
         """How it is run again: `execute` is called where all that it needs can be found by name, else the program is."""
@@ -268,7 +287,9 @@ class Execution:
 
     def _places(self) -> list[Any] | None:
         """Where everything is found again that is called by name; None: something cannot be."""
-        found: list[Any] = [one for one in self._wanted.modules if isinstance(one, str)]
+        found: list[Any] = [
+            one for one in self._wanted.modules if isinstance(one, str) and not executors.is_named(one)
+        ]
         for body in (self.body, *self._bodies.values()):
             functions = [one.python for one in body.states.values() if one.python]
             places = self._toolbox.places([*body.tools, *functions])

@@ -96,12 +96,9 @@ def reachable(body: Body) -> set[str]:
 
 def endless(body: Body) -> list[list[str]]:
     """Cycles in which no state has `max_visits`, each as its states in order; none twice."""
+    free = {name for name, state in body.states.items() if not state.max_visits and name != END}
     onward = {
-        name: {
-            way.to for way in ways(body, name) if way.to in body.states and not body.states[way.to].max_visits
-        }
-        for name, state in body.states.items()
-        if not state.max_visits
+        name: {way.to for way in ways(body, name) if way.to in free} for name in body.states if name in free
     }
     cycles: list[list[str]] = []
     while onward := _without_ends(onward):

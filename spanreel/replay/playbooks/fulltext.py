@@ -11,12 +11,13 @@ STOP: Final = (
     "a an and are as at be been but by can could do does for from had has have he her his how i if in into is it its let me"
     " my new not of on one or other our out please she should so some that the their them then there these they this to"
     " up us was we were what when where which who will with would you your"
+    " want wants wanted need needs like just also hi hello hey thank thanks help d ll m re s t ve"
 )
 """Words that say nothing of what a task is about."""
 
 
-def stems(texts: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """The words of each text, stemmed, without those that say nothing.
+def stems(texts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The words of each text, stemmed, each once and in order, without those that say nothing.
 
     Args:
         texts: by any key.
@@ -27,7 +28,11 @@ def stems(texts: Mapping[str, str]) -> dict[str, frozenset[str]]:
         memory.execute("CREATE VIRTUAL TABLE stem USING fts5vocab(said, 'instance')")
         spoken = [STOP, *(texts[key].replace("_", " ") for key in keys)]
         memory.executemany("INSERT INTO said(rowid, words) VALUES (?, ?)", enumerate(spoken, 1))
-        found: list[set[str]] = [set() for _ in spoken]
-        for term, document in memory.execute("SELECT DISTINCT term, doc FROM stem"):
-            found[document - 1].add(term)
-    return {key: frozenset(words - found[0]) for key, words in zip(keys, found[1:], strict=True)}
+        found: list[dict[str, None]] = [{} for _ in spoken]
+        for term, document in memory.execute('SELECT term, doc FROM stem ORDER BY doc, "offset"'):
+            found[document - 1][term] = None
+    silent = found[0].keys()
+    return {
+        key: tuple(word for word in words if word not in silent)
+        for key, words in zip(keys, found[1:], strict=True)
+    }

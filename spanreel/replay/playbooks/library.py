@@ -12,11 +12,12 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from spanreel.exceptions import BadInput, NotDecidable, Refused, UnknownPlaybook
 from spanreel.location import resolve_store
 from spanreel.replay.playbooks import keeping, lifecycle
+from spanreel.replay.playbooks.credentials import refuse_credentials
 from spanreel.replay.playbooks.evidence import Evidence, evidence
 from spanreel.replay.playbooks.keeping import Kept
 from spanreel.replay.playbooks.lifecycle import Decision
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from spanreel.collector.store import Reader
     from spanreel.replay.playbooks.body import Body
-
-_BINDING: Final = "{{"
 
 
 @dataclass(slots=True)
@@ -138,7 +137,7 @@ class Library:
 
         body_hash = body.hash
         resolve(body=body.promotion)
-        _no_secrets(body)
+        refuse_credentials(body)
         said = origin or body.origin or ("repair:human" if parent else "handwritten")
         known = self.entries(body.name)
         now = max([time.time_ns(), *(_after(one) for one in known)])
@@ -271,7 +270,7 @@ class Library:
         """An entry by itself, and when it was last promoted."""
         kept = group.kept
         decisions = [keeping.decision_of(span, here) for span, here in group.decisions]
-        repair = kept.here and (kept.parent is not None or kept.origin.startswith("repair:"))
+        repair = kept.parent is not None or kept.origin.startswith("repair:")
         status, last = lifecycle.decided(decisions, repair=repair)
         why = "" if last is None else told(last)
         at = (last.at if last else None) or ""
@@ -378,28 +377,3 @@ def _clean(value: Any) -> Any:
     from spanreel.wire.redaction import Redactor
 
     return None if value is None else Redactor().value(value)[0]
-
-
-def _no_secrets(body: Body) -> None:
-    from spanreel.wire.redaction import Redactor
-
-    document = body.document()
-    found = _blanked(document, Redactor().value(document)[0], "")
-    if found:
-        raise BadInput(
-            f"playbook {body.name} holds a credential at {found}, and a body is kept whole",
-            "make it a parameter, or let the tool read it from its environment",
-        )
-
-
-def _blanked(before: Any, after: Any, path: str) -> str | None:
-    """Where a secret was blanked that is no binding."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        pairs = ((f"{path}.{key}".lstrip("."), before[key], after.get(key)) for key in before)
-    elif isinstance(before, list) and isinstance(after, list):
-        pairs = (
-            (f"{path}[{at}]", one, other) for at, (one, other) in enumerate(zip(before, after, strict=False))
-        )
-    else:
-        return path if before != after and not (isinstance(before, str) and _BINDING in before) else None
-    return next((found for place, one, other in pairs if (found := _blanked(one, other, place))), None)

@@ -240,8 +240,10 @@ def remove_state(document: Json, name: str) -> None:
     states = document["states"]
     state = states[name]
     follows = state.get("next") or END
-    if any(key in state for key in ("branch", "approval")) or (
-        follows == END and document.get("initial") == name
+    if (
+        document.get("edges")
+        or any(key in state for key in ("branch", "approval"))
+        or (follows == END and document.get("initial") == name)
     ):
         raise BadInput(
             f"state {name} cannot be taken out: more than one state follows it, or none",

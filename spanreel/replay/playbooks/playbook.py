@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from spanreel.replay.playbooks.entry import Wanted
+    from spanreel.replay.playbooks.lint import Lint
+    from spanreel.replay.playbooks.promoting import Promoted
+    from spanreel.replay.playbooks.provenance import PlaybookWhy
+    from spanreel.replay.playbooks.repairing import Repaired
     from spanreel.replay.playbooks.result import PlaybookResult
+    from spanreel.replay.playbooks.review import Reviewed
+    from spanreel.replay.playbooks.shadow import ShadowReport
+    from spanreel.replay.playbooks.shelf import Entry
+    from spanreel.replay.playbooks.simulation import Simulation
     from spanreel.replay.playbooks.toolbox import Tools
 
 _ROOM = "spanreel.replay.playbooks"
@@ -143,6 +151,12 @@ class Playbook:
         """As its author calls it."""
         return self._authored.name if self._authored else self.body.name
 
+    def _repr_html_(self) -> str:
+        from spanreel.replay.report.graph import of_playbook
+        from spanreel.replay.report.svg import svg
+
+        return svg(of_playbook(self.body))
+
     @property
     def hash(self) -> str:
         """Which one it is: ``sha256:…`` of its body, its code included where it is written in Python."""
@@ -230,6 +244,107 @@ class Playbook:
 
         with self._recording():
             return await arun_body(self.body, self._wanted(params, given))
+
+    # looking after it
+
+    def lint(self, *, modules: Sequence[Any] = ()) -> Lint:
+        """What could be better about it, and what mends each point; modules: that register tools, to be imported."""
+        report = self.report.model_dump(mode="json") if self.report is not None else None
+        from spanreel.replay.playbooks.rehearsal import linted
+
+        return linted(self.body, modules=modules, report=report)
+
+    def simulate(
+        self, params: Mapping[str, Any] | None = None, /, *, run: str | None = None, modules: Sequence[Any] = (), model: str | None = None, **named: Any
+    ) -> Simulation:  # fmt: skip
+        """Plan a run of it on paper: nothing is called; `run`: a recorded run whose results are used, by identity."""
+        from spanreel.replay.playbooks.rehearsal import simulated
+
+        given = {**(params or {}), **named}
+        return simulated(self.body, given, run=run, modules=modules, model=model, store=self._store)
+
+    def repair(self, **wanted: Any) -> Repaired:
+        """Propose the smallest repair, which waits for a review; this body stays what it is.
+
+        Args:
+            wanted: run, like, patch, using, params, modules, model, actor, reason: see `repairing.Wanted`.
+
+        Raises:
+            UnknownPlaybook: it is not in the store.
+            NotRepairable: nobody knows what would make it fit.
+        """
+        from spanreel.replay.playbooks import repairing
+
+        return repairing.repair(self.hash, repairing.Wanted(**wanted), self._store)
+
+    def review(self, **said: Any) -> Reviewed:
+        """Approve or reject it, where it waits for a review; final.
+
+        Args:
+            said: approve, reason, actor, validate, promote, params, over: see `review.Verdict`.
+
+        Raises:
+            NotDecidable: it waits for no review.
+            Refused: what is recorded speaks against it.
+        """
+        from spanreel.replay.playbooks.review import Verdict, review
+
+        return review(self.hash, Verdict(**said), self._store)
+
+    def keep(self, *, actor: Any = None, reason: str | None = None) -> Entry:
+        """Keep it in the store, as a candidate; a body that is there already stays what it is.
+
+        Args:
+            actor: who: a name or an object.
+            reason: in words.
+        """
+        from spanreel.replay.playbooks.library import Library
+
+        report = self.report.model_dump(mode="json") if self.report is not None else None
+        return Library(self._store).add(self.body, actor=actor, reason=reason, report=report)
+
+    def promote(self, to: str = "active", **said: Any) -> Promoted:
+        """Promote it, if the evidence passes its gates; the one that it replaces is retired.
+
+        Args:
+            to: active or shadow.
+            said: force, reason, actor, gates, hook, runs: see `promoting.promote`.
+
+        Raises:
+            UnknownPlaybook: it is not in the store, see `keep`.
+            Refused: a gate or a hook said no; says which, and by how much.
+        """
+        from spanreel.replay.playbooks.promoting import promote
+
+        return promote(self.hash, to, store=self._store, **said)
+
+    def why(self, state: str | None = None) -> PlaybookWhy:
+        """Where it, or one of its states, comes from, and who decided what about it.
+
+        Raises:
+            UnknownPlaybook: it is not in the store, or has no such state.
+        """
+        from spanreel.replay.playbooks.why import why
+
+        return why(self.hash, state, self._store)
+
+    def shadow(self, runs: Any, params: Mapping[str, Any] | None = None, **given: Any) -> ShadowReport:
+        """Walk it in the shadow of recorded runs: what it would have done, against what the agent did.
+
+        Args:
+            runs: a run's name or a `Replay`, or several.
+            params: by name; default: what each run's input says, then what the run shows.
+            given: reads, writes, include_sources, see `shadow.shadow_over`.
+
+        Raises:
+            UnknownRun, AmbiguousRun, StoreError: there is no such run, or the store cannot be read.
+        """
+        from spanreel.replay.playbooks.shadow import shadow_over
+        from spanreel.replay.timeline import Replay
+
+        named = [runs] if isinstance(runs, (str, Replay)) else runs
+        functions = self._authored.functions if self._authored else None
+        return shadow_over(self.body, named, params, store=self._store, functions=functions, **given)
 
     def _wanted(self, params: Mapping[str, Any] | None, given: dict[str, Any]) -> Wanted:
         from spanreel.replay.playbooks.entry import Wanted

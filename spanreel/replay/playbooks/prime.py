@@ -146,7 +146,9 @@ def _step(name: str, state: State) -> PrimedStep:
     gives = [_condition(one) for one in state.post]
     if state.expect is not None:
         said = state.expect.model_dump(mode="json", by_alias=True, exclude_none=True)
-        gives += [f"{key} {_short(value)}" for key, value in said.items() if key != "hash"]
+        gives += [f"{key} {_short(value)}" for key, value in said.items() if key not in ("hash", "shape")]
+        required = said.get("shape", {}).get("required")  # the rest of a schema is for machines
+        gives += [f"with {', '.join(map(str, required))}"] if required else []
     return PrimedStep(
         state=name,
         tool=state.tool,

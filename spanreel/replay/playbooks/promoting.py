@@ -54,10 +54,11 @@ def judged(library: Library, entry: Entry, gates: Mapping[str, Any] | None = Non
     Args:
         library: that it is in.
         entry: the body.
-        gates: over those of the project and of the body.
+        gates: more than the project and the body ask.
 
     Raises:
         BadInput: one of them is no gate.
+        Refused: one of them asks for less.
     """
     resolution = resolve(library.project, entry.body.promotion, gates)
     found, sources = entry.evidence, None
@@ -90,7 +91,7 @@ def promote(
         force: although gates refuse it; needs a reason, and is recorded.
         reason: in words.
         actor: who: a name or an object.
-        gates: over those of the project and of the body.
+        gates: more than the project and the body ask.
         hook: hooks to ask besides the project's.
         runs: ids of the runs that it is about.
         store: where; default: the project's.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from spanreel.exceptions import BadInput
+from spanreel.exceptions import BadInput, Refused
 from spanreel.replay.playbooks.evidence import mean_cost
 from spanreel.replay.playbooks.lifecycle import Demotion
 from spanreel.replay.timeline import Frozen
@@ -103,6 +103,10 @@ class Resolution:
             gate: {"value": value, "from": self.sources.get(gate, self.profile)}
             for gate, value in asked.items()
             if value is not False
+        } | {
+            gate: {"value": None, "from": who}  # one that somebody took away is told too
+            for gate, who in self.sources.items()
+            if getattr(self.gates, gate) in (None, False)
         }
         demotion = {
             "after_stops": self.demotion.after_stops,
@@ -132,9 +136,40 @@ def resolve(
 ) -> Resolution:
     """The gates that hold: of the profile, changed by the project, then by the body, then by the caller.
 
+    A caller can only ask for more: to go on in spite of a gate is `--force`, which needs a reason and is recorded.
+
     Raises:
         BadInput: one of them names what is no gate, or gives it a value that it cannot have.
+        Refused: the caller asks for less than the others.
     """
+    if caller:
+        asked = _resolved(project, body, caller)
+        _check_raised(_resolved(project, body, None).gates, asked.gates)
+        return asked
+    return _resolved(project, body, None)
+
+
+def _check_raised(before: Gates, after: Gates) -> None:
+    for gate in Gates.model_fields:
+        wanted, now = getattr(before, gate), getattr(after, gate)
+        if wanted is None or wanted is False:
+            continue
+        if now is None or now is False:
+            raise _less(gate, "off", wanted)
+        if now < wanted if gate.startswith("min_") else now > wanted:
+            raise _less(gate, _number(now), wanted)
+
+
+def _less(gate: str, now: str, wanted: float) -> Refused:
+    return Refused(
+        f"{gate} = {now} asks for less than {_number(wanted)}, which holds here",
+        "to promote in spite of a gate: --force --reason '…'",
+    )
+
+
+def _resolved(
+    project: Mapping[str, Any] | None, body: Mapping[str, Any] | None, caller: Mapping[str, Any] | None
+) -> Resolution:
     said: list[tuple[str, str, Mapping[str, Any]]] = [
         ("[tool.spanreel.promotion]", "project", project or {}),
         ("promotion", "playbook", body or {}),

@@ -44,6 +44,8 @@ def _rebound(case: Case, name: str, document: Json, made: Done, insert: Done | N
     state = document["states"][name]
     variables = dict(case.fit.variables)
     flags: list[Flag] = []
+    if insert is not None and case.body.edges:  # the ways on are declared
+        return None
     if insert is not None:
         saved = _new_name(insert.tool, {*document["states"], *variables})
         args = _sources(insert.args, variables, {}, flags)
@@ -159,7 +161,7 @@ def inserted_write(case: Case) -> Iterator[Proposal]:
         ),
         None,
     )
-    if missing is None or missing.tool in case.body.tools:
+    if missing is None or missing.tool in case.body.tools or case.body.edges:
         return
     flags: list[Flag] = ["inserted"]
     args = _sources(missing.args, case.fit.variables, {}, flags)
@@ -191,7 +193,7 @@ def inserted_write(case: Case) -> Iterator[Proposal]:
 def changed_order(case: Case) -> Iterator[Proposal]:
     """States of a straight line in the order in which the run did the same."""
     names = _line(case.body)
-    if names is None or not case.shown.ok:
+    if names is None or not case.shown.ok or case.body.edges:
         return
     placed = [name for name in names if name in case.fit.served]
     wanted = sorted(placed, key=lambda name: case.fit.served[name].at)

@@ -6,12 +6,13 @@ Quiet. A key is named by where its object is: ``("items", "*")`` is each item of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from spanreel.replay.playbooks.body import Json
 from spanreel.replay.playbooks.conditions import COMBINED, equal, is_type
+from spanreel.replay.playbooks.reading import looks_like_data
 from spanreel.wire.content import canonical_json
 
 EACH: Final = "*"
@@ -49,7 +50,8 @@ def renamed_keys(old: Any, new: Any, where: tuple[str, ...] = ()) -> Iterator[Re
                 yield Renamed(where, str(key), str(alike[0]))
         for key in old:
             if key in new:
-                yield from renamed_keys(old[key], new[key], (*where, str(key)))
+                step = EACH if looks_like_data(key) else str(key)  # an object that is kept by ids
+                yield from renamed_keys(old[key], new[key], (*where, step))
     elif isinstance(old, list) and isinstance(new, list) and old and new:
         yield from renamed_keys(old[0], new[0], (*where, EACH))
 
@@ -74,15 +76,22 @@ def in_path(path: str, renamed: Renamed, *, rooted: bool = True) -> str:
         key = found["name"] or found["key"] or found["root"]
         if key is None:
             walked.append(EACH)
-            if tuple(walked) == renamed.where:
+            if _there(walked, renamed.where):
                 text = _INNER.sub(lambda one: f"@.{renamed.new}" if one[1] == renamed.old else one[0], text)
-        elif tuple(walked) == renamed.where and key == renamed.old:
+        elif _there(walked, renamed.where) and key == renamed.old:
             text = text.replace(renamed.old, renamed.new)
             walked.append(renamed.old)
         else:
             walked.append(key)
         pieces.append(text)
     return "".join((*pieces, path[at:]))
+
+
+def _there(walked: Sequence[str], where: tuple[str, ...]) -> bool:
+    """Whether a path has come to the object of a key; each of a list, or of what is kept by ids, is any of them."""
+    if len(walked) != len(where):
+        return False
+    return all(one == other or EACH in (one, other) for one, other in zip(walked, where, strict=True))
 
 
 def plain_steps(path: str) -> list[str | int] | None:

@@ -19,7 +19,7 @@ from spanreel.replay.playbooks.body import Body, Json
 from spanreel.replay.playbooks.case import Case, Proposal, Rule
 from spanreel.replay.playbooks.difference import difference
 from spanreel.replay.playbooks.fitting import Fit, fit
-from spanreel.replay.playbooks.rules import RULES
+from spanreel.replay.playbooks.rules import EXPLAINING, RULES
 from spanreel.replay.playbooks.scoring import Safeties
 from spanreel.replay.timeline import Frozen
 from spanreel.wire.content import canonical_json
@@ -80,7 +80,7 @@ class Tried:
     body: Body
     fit: Fit
     rank: tuple[Any, ...]
-    size: tuple[int, int]
+    size: tuple[bool, int, int]
 
 
 def repaired(case: Case, safeties: Safeties, rules: Sequence[Rule] = RULES) -> Repair:
@@ -138,16 +138,20 @@ def outcome(
 
 def bare_difference(a: Body, b: Body) -> list[Json]:
     """The patch from one body to another, without what only tells where a part came from."""
-    bare = b.model_copy(update={"origin": a.origin, "notes": a.notes, "derived_from": a.derived_from})
-    return difference(a, bare)
+    states = {
+        name: state.model_copy(
+            update={"derived_from": a.states[name].derived_from if name in a.states else state.derived_from}
+        )
+        for name, state in b.states.items()
+    }
+    told = {"origin": a.origin, "notes": a.notes, "derived_from": a.derived_from, "states": states}
+    return difference(a, b.model_copy(update=told))
 
 
 def _change(proposal: Proposal, found: Fit, case: Case) -> Change:
-    flags = [*proposal.flags]
-    if not (case.shown.ok and (found.clean or found.asked is None)) and not found.clean:
-        flags.append("unverified")
+    unverified = [] if case.shown.ok or found.clean else ["unverified"]
     return Change(
-        rule=proposal.rule, state=proposal.state, why=proposal.why, flags=list(dict.fromkeys(flags))
+        rule=proposal.rule, state=proposal.state, why=proposal.why, flags=[*proposal.flags, *unverified]
     )
 
 
@@ -190,7 +194,11 @@ def _tried(case: Case, proposal: Proposal, safeties: Safeties) -> Tried | None:
         return None
     found = fit(body, case.shown, case.signatures, safeties)
     patch = bare_difference(case.body, body)
-    size = (len(proposal.flags) + len(patch), len(canonical_json(patch)))
+    size = (
+        proposal.rule not in EXPLAINING,
+        len(proposal.flags) + len(patch),
+        len(canonical_json(patch)),
+    )
     return Tried(proposal, body, found, _rank(replace(case, body=body), found), size)
 
 

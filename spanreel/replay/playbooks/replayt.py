@@ -209,6 +209,7 @@ class _Conversion:
         body = self.body(self.states, {}, self.initial())
         known = variables(body)
         inputs: dict[str, dict[str, Any]] = {}
+        given: dict[str, str] = {}
         for key, reads in self.read.items():
             variable = self.variable(key)
             if any(self.may_lack(variable, step, when, known) for step, when in reads):
@@ -216,14 +217,15 @@ class _Conversion:
                     next(iter(name for name in self.names if self.names[name] == self.initial())),
                     _REQUIRE,
                 )
-                inputs[variable] = {"type": "any", "required": first in reads}
+                param = _fresh(_OUTSIDE.sub("_", key), inputs)
+                inputs[param] = {"type": "any", "required": first in reads}
+                given[variable] = (
+                    f"{{{{ params['{param}'] }}}}" if "-" in param else f"{{{{ params.{param} }}}}"
+                )
         if not inputs:
             return Converted(self.bounded(body), self.steps)
         begin = _fresh("inputs", self.taken())
-        states = {
-            begin: {"set": {one: f"{{{{ params.{one} }}}}" for one in inputs}, "next": self.initial()},
-            **self.states,
-        }
+        states = {begin: {"set": given, "next": self.initial()}, **self.states}
         return Converted(self.bounded(self.body(states, inputs, begin)), self.steps)
 
     def may_lack(self, variable: str, step: str, when: int, known: Mapping[str, Known]) -> bool:
@@ -233,7 +235,7 @@ class _Conversion:
         own = [self.variable(key) for key in said.get("set") or {}] if when > _REQUIRE else []
         if when > _LLM and said.get("llm"):
             own.append(self.variable(said["llm"]["output_key"]))
-        return at is not None and variable not in at.must and variable not in own
+        return at is None or (variable not in at.must and variable not in own)
 
     def bounded(self, body: Body) -> Body:
         """What goes round is bounded as its runner does it."""

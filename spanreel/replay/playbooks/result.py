@@ -67,3 +67,29 @@ class PlaybookResult(Frozen):
     def exit_code(self) -> int:
         """0 completed, 1 stopped by a guard, 3 paused."""
         return {"completed": 0, "failed": 1, "paused": 3}[self.status]
+
+
+class TargetRun(Frozen):
+    """What a run of an agent function came to. error: in words. waits_for: the approval that it is paused at."""
+
+    schema_: Literal["spanreel.run.v1"] = Field(default="spanreel.run.v1", alias="schema")
+    status: Literal["completed", "failed", "paused"]
+    run_id: str | None = None
+    name: str
+    output: Any = None
+    error: str | None = None
+    waits_for: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 completed, 1 failed, 3 paused."""
+        return {"completed": 0, "failed": 1, "paused": 3}[self.status]
+
+
+class TargetCheck(Frozen):
+    """What `spanreel run TARGET --dry-check` found; nothing was run. problems: each on one line."""
+
+    schema_: Literal["spanreel.target_check.v1"] = Field(default="spanreel.target_check.v1", alias="schema")
+    target: str
+    ok: bool
+    problems: list[str] = Field(default_factory=list[str])

@@ -159,7 +159,7 @@ def waiting(library: Library, ref: str) -> Entry:
         UnknownPlaybook: there is none of that name.
         NotDecidable: it does not wait for a review, or several of that name do.
     """
-    if "@" not in ref:
+    if "@" not in ref and library.entries(ref):
         found = [one for one in library.entries(ref) if one.status == "review"]
         if len(found) == 1:
             return found[0]

@@ -55,7 +55,9 @@ def renamed_tool(case: Case) -> Iterator[Proposal]:
         return
     if len(set(fitting)) != 1:
         return
-    document["states"][name]["tool"] = fitting[0]
+    for other in document["states"].values():  # it is gone for all of them
+        if other.get("tool") == old:
+            other["tool"] = fitting[0]
     yield Proposal("renamed tool", name, document, f"{old} is {fitting[0]} now: {how}")
 
 
@@ -71,11 +73,11 @@ def renamed_argument(case: Case) -> Iterator[Proposal]:
     name, document = at
     state = case.body.states[name]
     given = document["states"][name].get("args", {})
-    for call in alike(case, state.tool):
+    for call in (one for one in case.shows if one.tool == state.tool):
         asked = case.fit.asked.args if case.fit.asked is not None else _bound(state.args, case)
         pairs = _by_value(asked, call.args) if asked is not None else {}
         if pairs:
-            document["states"][name]["args"] = {pairs.get(key, key): value for key, value in given.items()}
+            _rename_arguments(document, state.tool, pairs)
             why = f"{_and(pairs)} in the call that the run made, with the same value"
             yield Proposal("renamed argument", name, document, why)
             return
@@ -85,11 +87,16 @@ def renamed_argument(case: Case) -> Iterator[Proposal]:
     refused = [key for key in given if key not in known.required | known.optional]
     missing = sorted(known.required - given.keys())
     if len(refused) == len(missing) == 1:
-        document["states"][name]["args"] = {
-            missing[0] if key == refused[0] else key: value for key, value in given.items()
-        }
+        _rename_arguments(document, state.tool, {refused[0]: missing[0]})
         why = f"{state.tool} takes no {refused[0]}, and only {missing[0]} is missing"
         yield Proposal("renamed argument", name, document, why)
+
+
+def _rename_arguments(document: Json, tool: str | None, pairs: Mapping[str, str]) -> None:
+    """In every call of the tool: it has one signature."""
+    for state in document["states"].values():
+        if state.get("tool") == tool and "args" in state:
+            state["args"] = {pairs.get(key, key): value for key, value in state["args"].items()}
 
 
 def _by_value(asked: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, str]:
@@ -123,16 +130,27 @@ def _bound(value: Any, case: Case) -> Any:
 
 
 def renamed_output(case: Case) -> Iterator[Proposal]:
-    """A key of an earlier state's result that has another name: by its value, or by comparing with an earlier result."""
+    """Keys of earlier states' results that have another name: by their value, or by comparing with an earlier result.
+
+    One at a time, and all of them at once: what one result calls something else another often does, too.
+    """
+    before = case.body.document()
+    together, told, last = before, list[str](), ""
     for name, call in case.fit.served.items():
         if call.error is not None or name not in case.body.states:
             continue
         renames = [one for old in case.earlier.get(name, ())[:3] for one in renamed_keys(old, call.result)]
         renames += _renamed_by_value(case, name, call)
         for renamed in dict.fromkeys(renames):
-            document = renamed_in(case.body.document(), name, renamed)
-            if document != case.body.document():
-                yield Proposal("renamed output key", name, document, f"in what {name} gives, {renamed}")
+            document = renamed_in(before, name, renamed)
+            if document == before:
+                continue
+            why = f"in what {name} gives, {renamed}"
+            yield Proposal("renamed output key", name, document, why)
+            together, last = renamed_in(together, name, renamed), name
+            told.append(why)
+    if len(told) > 1:
+        yield Proposal("renamed output key", last, together, "; ".join(told))
 
 
 def _renamed_by_value(case: Case, name: str, call: Done) -> Iterator[Renamed]:
@@ -249,6 +267,8 @@ def _conditions(conditions: Any, variables: Mapping[str, Any], prefix: str) -> l
     return changed
 
 
+EXPLAINING: Final = ("renamed tool", "renamed argument", "renamed output key")
+"""Rules that say what changed in the world; they go before those that only make the playbook fit."""
 RULES: Final[tuple[Rule, ...]] = (
     renamed_tool,
     renamed_argument,

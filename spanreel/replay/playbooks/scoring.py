@@ -15,6 +15,8 @@ from pydantic import Field
 
 from spanreel.replay.align import Pair, align
 from spanreel.replay.comparable import comparables
+from spanreel.replay.playbooks.compiling.values import looks_failed
+from spanreel.replay.playbooks.walk import jsonable
 from spanreel.replay.timeline import Frozen, ReplayStep, ToolCallRecord
 from spanreel.wire.differences import differences
 
@@ -122,13 +124,18 @@ class Safeties:
         return self.named.get(tool) or self.known.get(tool) or WRITE
 
 
+def failed(call: ToolCallRecord) -> bool:
+    """Whether a call failed, by its span, or by a result that says so."""
+    return call.error is not None or looks_failed(jsonable(call.result)) is not None
+
+
 def done_steps(replay: Replay) -> list[ReplayStep]:
     """The tool calls of a run that went through, as steps; those known only from the model's messages too."""
     steps = {step.number: step for step in replay.steps if step.tool is not None}
     found: list[ReplayStep] = []
     for call in replay.tool_calls:
         step = steps.get(call.step) if call.step is not None else None
-        if call.error is None and (step is None or step.status == "ok"):
+        if not failed(call) and (step is None or step.status == "ok"):
             found.append(step or ReplayStep(number=None, kind="tool", name=call.tool_name, tool=call))
     return found
 

@@ -7,7 +7,6 @@ was compiled from that very run: that such a run is followed shows nothing, and 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,14 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from spanreel.exceptions import SpanreelError
 from spanreel.instrument import activate, codec, recorder
-from spanreel.instrument.guard import guard
 from spanreel.instrument.tools import declared
 from spanreel.location import announced_collector, resolve_store
 from spanreel.replay.network import denied_network
 from spanreel.replay.playbooks.answering import recording_of
-from spanreel.replay.playbooks.compiling.filling import Filled
 from spanreel.replay.playbooks.evidence import NOT_ANSWERED
 from spanreel.replay.playbooks.filled import filled
 from spanreel.replay.playbooks.finding import loader
@@ -138,7 +134,7 @@ class Given:
 
     reads, writes: tools that are, whatever else is known of them. beside: an agent may be at work in this process:
     nothing that is the process's is touched, and Python states are not run. include_sources: the runs that the body was
-    compiled from are evidence, too.
+    compiled from are evidence, too. functions: of Python states that no module has, by name.
     """
 
     params: Mapping[str, Any] | None = None
@@ -146,6 +142,7 @@ class Given:
     writes: Sequence[str] = ()
     include_sources: bool = False
     beside: bool = False
+    functions: Mapping[str, Callable[..., Any]] | None = None
 
 
 def shadow(
@@ -163,7 +160,7 @@ def shadow(
     Args:
         body: what is walked.
         run: a run's name in the store, or a `Replay`.
-        params: by name; default: what the run's input says, then what the agent did.
+        params: by name, over what the run's input says, then what the run shows.
         store: where the run is, and the walk is recorded; default: the project's.
         reads: tools that only read, whatever else is known of them.
         writes: tools that write, likewise.
@@ -185,15 +182,16 @@ def shadow_over(
     reads: Sequence[str] = (),
     writes: Sequence[str] = (),
     include_sources: bool = False,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     told: Callable[[Shadowed], None] | None = None,
 ) -> ShadowReport:
-    """The same of several runs; `told` is called after each."""
+    """The same of several runs; `told` is called after each, `functions` are those of Python states that no module has."""
+    given = Given(params, reads, writes, include_sources, functions=functions)
     found: list[Shadowed] = []
     with recorded_to(store):
         for run in runs:
-            one = shadow(
-                body, run, params, store=store, reads=reads, writes=writes, include_sources=include_sources
-            )
+            source = Source(run) if isinstance(run, Replay) else source_of(run, store)
+            one = walked(body, source, given, store)
             found.append(one)
             if told is not None:
                 told(one)
@@ -218,7 +216,10 @@ def source_of(run: str, store: str | os.PathLike[str] | None = None) -> Source:
 def walked(body: Body, source: Source, given: Given, store: str | os.PathLike[str] | None = None) -> Shadowed:
     """One walk, judged and recorded."""
     replay = source.replay
-    known = filled(body, replay) if given.params is None else Filled(dict(given.params))
+    known = filled(body, replay)
+    for name, value in (given.params or {}).items():
+        known.params[name], known.how[name] = value, "input"
+        known.missing.pop(name, None)
     params = known.params
     is_source = of_source(body, replay)
     counted = not is_source or given.include_sources
@@ -251,7 +252,7 @@ def walked(body: Body, source: Source, given: Given, store: str | os.PathLike[st
         return _said(one)
 
     with recorded_to(store), _closed(store, beside=given.beside):
-        surroundings = Surroundings(loader(store), code=not given.beside)
+        surroundings = Surroundings(loader(store), not given.beside, given.functions)
         says = root_says(body, params, counted=counted)
         walk = in_shadow(body, params, recording, safeties, surroundings, judge, says)
         if not judged:
@@ -352,43 +353,3 @@ def _closed(store: str | os.PathLike[str] | None, *, beside: bool) -> Generator[
     ports = (announced.http_port, announced.grpc_port) if announced else ()
     with denied_network(lambda _: None, ports):
         yield
-
-
-class Beside:
-    """Shadows that are walked beside an agent, after its run, in a thread of their own: it neither waits nor notices.
-
-    An error of ours is kept in `problems`, and raised at nobody.
-    """
-
-    def __init__(self) -> None:
-        self.found: list[Shadowed] = []
-        self.problems: list[str] = []
-        self._threads: list[threading.Thread] = []
-
-    def start(self, bodies: Sequence[Body], run_id: str, store: str | os.PathLike[str] | None = None) -> None:
-        """Walk these bodies over a run that has ended."""
-        thread = threading.Thread(target=self._walk, args=(bodies, run_id, store), name="spanreel shadow")
-        self._threads.append(thread)
-        thread.start()
-
-    def wait(self, timeout_s: float | None = None) -> list[Shadowed]:
-        """What they came to, once they are done; what is there after `timeout_s` seconds."""
-        for thread in self._threads:
-            thread.join(timeout_s)
-        return self.found
-
-    def _walk(self, bodies: Sequence[Body], run_id: str, store: str | os.PathLike[str] | None) -> None:
-        with guard("a shadow beside an agent"):
-            try:
-                found = recorder.current()
-                if found is not None:
-                    found.flush()
-                source = source_of(run_id, store)
-            except SpanreelError as error:
-                self.problems.append(str(error))
-                return
-            for body in bodies:
-                try:
-                    self.found.append(walked(body, source, Given(beside=True), store))
-                except SpanreelError as error:
-                    self.problems.append(f"{body.name}: {error}")

@@ -22,13 +22,14 @@ from spanreel.replay import entry
 from spanreel.replay.playbooks import asks
 from spanreel.replay.playbooks.answering import NotAnswered, OutOfTheRun, served
 from spanreel.replay.playbooks.asks import Failure, Spent, Stopped, ToolFacts, Walked
+from spanreel.replay.playbooks.compiling.values import looks_failed
 from spanreel.replay.playbooks.conditions import Judgement
 from spanreel.replay.playbooks.driver import World, drive
 from spanreel.replay.playbooks.entry import ENTRY
 from spanreel.replay.playbooks.scoring import ProposedCall, Safeties
 from spanreel.replay.playbooks.surroundings import of_tool
 from spanreel.replay.playbooks.toolbox import Toolbox
-from spanreel.replay.playbooks.walk import walk
+from spanreel.replay.playbooks.walk import jsonable, walk
 from spanreel.wire import attributes as names
 from spanreel.wire.content import canonical_json
 
@@ -61,10 +62,14 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a shadow may know besides the run. load: bodies of playbooks within; code: whether Python states are run."""
+    """What a shadow may know besides the run.
+
+    load: bodies of playbooks within; code: whether Python states are run; functions: of them, by name.
+    """
 
     load: Callable[[str, str | None], Body]
     code: bool = True
+    functions: Mapping[str, Callable[..., Any]] | None = None
 
 
 def in_shadow(
@@ -94,7 +99,9 @@ def in_shadow(
         about = {names.CODE_FUNCTION: ENTRY, names.RUN_ENTRY: invocation.FUNCTION, **said}
         root = invocation.begin(invocation.WORKFLOW, body.name, about, inputs=given)
         with _attached(root.context if root else otel_context.get_current()):
-            world = _Answers(Toolbox(), safeties=safeties, surroundings=surroundings, found=found)
+            world = _Answers(
+                Toolbox(surroundings.functions), safeties=safeties, surroundings=surroundings, found=found
+            )
             try:
                 found.walked = drive(walk(body, params), world)
             except Stopped as stopped:
@@ -186,7 +193,7 @@ class _Answers(World):
             self.found.proposed.append(proposed.model_copy(update={"answered": False}))
             raise
         self.tool_calls += 1
-        if asked.purpose == "call":
+        if asked.purpose == "call" and looks_failed(jsonable(result)) is None:  # as it failed for the agent
             self.found.proposed.append(proposed)
         return result
 

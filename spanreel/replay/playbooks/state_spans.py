@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
-from spanreel.instrument import codec, recorder
+from spanreel.instrument import codec, recorder, responder
 from spanreel.instrument.guard import guard
 from spanreel.instrument.invocation import SPAN_KEY
 from spanreel.wire import attributes as names
@@ -125,7 +125,9 @@ class StateSpans:
         if recording is None:
             return
         with guard(f"starting {name}"):
-            span = recording.start(name, names.KIND_INTERNAL, attributes)
+            told = responder.current().root
+            outward = told is None or told.outward  # what a replay or a shadow does did not happen again
+            span = recording.start(name, names.KIND_INTERNAL, attributes, outward=outward)
             context = otel_context.set_value(SPAN_KEY, span, span.context)
             self._frames.append(_Frame(kind, state, span, otel_context.attach(context)))
 

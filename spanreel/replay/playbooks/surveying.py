@@ -97,7 +97,7 @@ def survey(
     known = [_known(library, entry, words) for entry in entries]
     task = Task(
         goal=goal,
-        words=words["task"],
+        words=frozenset(words["task"]),
         inputs=inputs,
         agent=agent,
         tools=None if any_tools else toolbox.names(),

@@ -3,7 +3,7 @@
     file.yaml, file.json     a playbook file, or a replayt workflow
     file.py, file.py:name    a playbook in a Python file: the only one in it, or `playbook`, `workflow`, `wf`
     module:name              a playbook, or a function of an agent
-    playbook:NAME[@WHICH]    one of the store: WHICH is a version, `active`, or the beginning of its hash
+    playbook:NAME[@WHICH]    one of the store: WHICH is a version, `active`, or the beginning of its hash; also NAME alone
     run:ID                   a recorded run
 
 Importing runs the module's own code; a file that is data runs nothing.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,13 +22,15 @@ from types import ModuleType
 from typing import Any, Final, Literal
 
 from spanreel.exceptions import BadInput, SpanreelError
+from spanreel.replay.playbooks import executors
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.checking import check
 from spanreel.replay.playbooks.file import SUFFIXES, PlaybookFile, examined
 from spanreel.replay.playbooks.lines import MAX_CHARACTERS
-from spanreel.replay.playbooks.wellformed import Problem, meant
+from spanreel.replay.playbooks.wellformed import FUNCTION, Problem, meant
 
 FORMS: Final = "a TARGET is file.yaml, file.py, module:name, playbook:NAME[@WHICH] or run:ID"
+_NAME: Final = re.compile(r"[\w-]+(?:@[\w-]+)?")
 NAMES: Final = ("playbook", "workflow", "wf")
 """What a Python file may call its playbook where it has several."""
 
@@ -90,6 +93,7 @@ def resolve(target: str, store: Any = None) -> Body:
 
     Raises:
         BadInput: there is none, it cannot be read, or it has an error; on one line.
+        UnknownPlaybook: the store has none of that name.
     """
     return find(target, store).checked()
 
@@ -99,11 +103,11 @@ def find(target: str, store: Any = None) -> Target:
 
     Raises:
         BadInput: there is nothing of that name, or it cannot be read at all.
+        UnknownPlaybook: the store has none of that name.
     """
     kind, _, name = target.partition(":")
     if kind == "playbook" and name:
-        library: Any = importlib.import_module("spanreel.replay.playbooks.library")
-        return Target(target, "playbook", body=library.Library(store).get(name).body)
+        return _in_store(target, name, store)
     if kind == "run" and name:
         return Target(target, "run", run=name)
     if target.lower().endswith(SUFFIXES):
@@ -111,9 +115,16 @@ def find(target: str, store: Any = None) -> Target:
     file, _, variable = target.rpartition(":") if ".py:" in target else (target, "", "")
     if file.endswith(".py"):
         return _of_python_file(target, Path(file), variable)
-    if name:
+    if FUNCTION.fullmatch(target):
         return _made(target, _attribute(_imported(kind, target), name, target))
+    if _NAME.fullmatch(target):
+        return _in_store(target, target, store)
     raise BadInput(f"{target} names nothing", FORMS)
+
+
+def _in_store(target: str, name: str, store: Any) -> Target:
+    library: Any = importlib.import_module("spanreel.replay.playbooks.library")
+    return Target(target, "playbook", body=library.Library(store).get(name).body)
 
 
 def _data(target: str) -> Target:
@@ -225,13 +236,16 @@ def _not_imported(what: str, error: Exception) -> BadInput:
 
 
 def modules(names: list[str] | None) -> None:
-    """Import the modules that register tools: ``--tools``; a name, or a Python file.
+    """Import the modules that register tools: ``--tools``; a name, a Python file, or what `executors.named` takes.
 
     Raises:
         BadInput: one cannot be imported.
+        SpanreelError: an MCP server cannot be reached.
     """
     for name in names or ():
-        if name.endswith(".py"):
+        if executors.is_named(name):
+            executors.named(name)
+        elif name.endswith(".py"):
             if not Path(name).is_file():
                 raise BadInput(f"{name} is no file", "name a module, or a Python file")
             _from_file(Path(name).resolve())

@@ -22,7 +22,7 @@ from spanreel.instrument.tools import registered
 from spanreel.replay import entry
 from spanreel.replay.hooks import live_tool
 from spanreel.replay.playbooks.asks import Call, ToolFacts
-from spanreel.replay.playbooks.executors import EXECUTOR, PLACE, again
+from spanreel.replay.playbooks.executors import EXECUTOR, PLACE, again, is_named, named
 
 Tools: TypeAlias = "Mapping[str, Callable[..., Any]]"
 MODULE: Final = "module"
@@ -131,7 +131,7 @@ def gathered(places: Sequence[Any], given: Tools | None = None) -> Toolbox:
     """A toolbox with the modules imported that register tools, and the functions found that were given.
 
     Args:
-        places: names of modules, or what `Toolbox.places` gave.
+        places: names of modules, what `executors.named` takes, or what `Toolbox.places` gave.
         given: functions by name, which come before all others.
 
     Raises:
@@ -139,6 +139,9 @@ def gathered(places: Sequence[Any], given: Tools | None = None) -> Toolbox:
     """
     found: dict[str, Callable[..., Any]] = {}
     for place in places:
+        if is_named(place):
+            named(place)
+            continue
         said: Mapping[str, Any] = {MODULE: place} if isinstance(place, str) else place
         if EXECUTOR in said:
             again(said)

@@ -174,7 +174,7 @@ class _Walk(Guarding):
             follows = self.following(name, state, result.next)
             result = dict(result.set)
         elif state.python and follows is None and isinstance(result, str) and result in self.body.states:
-            follows = result
+            follows = self.following(name, state, result)
         self.last = result
         if state.save_as is not None:
             self.variables[state.save_as] = result
@@ -186,6 +186,10 @@ class _Walk(Guarding):
             return state.next
         if returned != END and returned not in self.body.states:
             self.stop("branch", name, f"it returned {returned!r}, which is no state of {self.body.name}")
+        declared = [edge.to for edge in self.body.edges if edge.from_ == name]
+        if self.body.edges and returned not in declared:
+            known = ", ".join(declared) or "none"
+            self.stop("branch", name, f"it returned {returned}, and the edges from here are {known}")
         return returned
 
     def repeated(self, name: str, state: State) -> Walking:

@@ -48,11 +48,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What can be named at a place. may: set on some way there; must: on every one; params: of the playbook."""
+    """What can be named at a place. may: set on some way there; must: on every one; params: of the playbook.
+
+    free: there are states that were written in Python, which set what they like.
+    """
 
     may: Collection[str]
     must: Collection[str]
     params: Collection[str]
+    free: bool = False
 
 
 def meant(word: object, known: Collection[str], otherwise: str = "") -> str:
@@ -93,6 +97,8 @@ def _bound(binding: Binding, path: Path, scope: Scope) -> Iterator[Problem]:
         known = f"there are {', '.join(sorted(scope.params))}" if scope.params else "there are none"
         yield Problem(path, f"{said}: there is no parameter `{name}`", meant(name, scope.params, known))
     for root in sorted(binding.roots() - {"params"}):
+        if scope.free:
+            continue
         if root not in scope.may:
             known = f"known here: {', '.join(sorted({'params', *scope.may}))}"
             hint = f"write params.{root}" if root in scope.params else meant(root, scope.may, known)

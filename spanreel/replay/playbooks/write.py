@@ -5,11 +5,13 @@ Quiet. What it writes is read back as the same body.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from spanreel.replay.playbooks.body import FORMAT, Body
 
 WIDTH: Final = 110
+_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")  # outside of double quotes they end a line
 _SHORT: Final = 72
 
 
@@ -46,7 +48,10 @@ def _dumper() -> Any:
             super().increase_indent(flow, False)
 
     def text(dumper: Any, value: str) -> Any:
-        style = "|" if "\n" in value.strip("\n") else None if means_text(value) else '"'
+        if _BREAKS.search(value) or not means_text(value):
+            style = '"'
+        else:
+            style = "|" if "\n" in value.strip("\n") else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     def flow(value: Any) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EdgeKind: TypeAlias = Literal["next", "approve", "reject", "case", "failure", "inside"]
 START: Final = "start"
 _LONG: Final = 60
+_TICK: Final = 0.01  # milliseconds: what ends as the next begins is not at once with it
 
 
 class GraphNode(Frozen):
@@ -215,7 +216,7 @@ def at_once(steps: Sequence[ReplayStep]) -> list[list[ReplayStep]]:
     for step in steps:
         begins = step.offset or 0.0
         ends = begins + (step.duration or 0.0)
-        if groups and begins < until:
+        if groups and begins < until - _TICK:
             groups[-1].append(step)
             until = min(until, ends)
         else:

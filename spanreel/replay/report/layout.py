@@ -22,6 +22,8 @@ LOOP: Final = 26.0
 _LABEL: Final = 14.0
 _NARROW: Final = 10.0
 _ROUNDS: Final = 8
+_LARGE: Final = 100_000
+"""Places beyond which fewer rounds are made: a picture of so much is not read anyway."""
 _PORT: Final = 20.0
 
 
@@ -182,8 +184,12 @@ def _depths(nodes: list[str], spans: Sequence[tuple[str, str, int]]) -> dict[str
     return depth
 
 
+def _rounds(found: _Layered) -> int:
+    return max(1, min(_ROUNDS, _LARGE // (len(found.below) or 1)))
+
+
 def _sort(found: _Layered) -> None:
-    for turn in range(_ROUNDS):
+    for turn in range(_rounds(found)):
         down = turn % 2 == 0
         near = found.above if down else found.below
         layers = found.layers if down else found.layers[::-1]
@@ -206,7 +212,7 @@ def _across(found: _Layered, widths: Mapping[str, float]) -> dict[str, float]:
         for name in layer:
             x[name] = at + widths[name] / 2
             at += widths[name] + GAP
-    for turn in range(_ROUNDS * 2):
+    for turn in range(_rounds(found) * 2):
         near = found.above if turn % 2 == 0 else found.below
         for layer in found.layers if turn % 2 == 0 else found.layers[::-1]:
             wanted = [_mean([x[one] for one in near[name]], x[name]) for name in layer]

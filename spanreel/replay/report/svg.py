@@ -18,8 +18,8 @@ from spanreel.replay.report.text import cells, clean, truncated
 if TYPE_CHECKING:
     from spanreel.replay.report.graph import Graph, GraphEdge, GraphNode
 
-_CELL: Final = 7.2  # width of a column of text at 13 pixels
-_SMALL: Final = 6.2  # and at 11
+_CELL: Final = 8.0  # width of a column of bold text at 13 pixels, in a wide font
+_SMALL: Final = 6.4  # and of plain text at 11
 _LINE: Final = 17.0
 _COLUMNS: Final = 44
 _TONES: Final = {
@@ -32,9 +32,9 @@ _DARK_TONES: Final = {
 _LINES: Final = {"failure": "#b3261e", "reject": "#b0456f", "approve": "#1a7f37"}
 _PLAIN_LINE: Final = "#6b7280"
 _STYLE: Final = (
-    "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}"
-    "@media(prefers-color-scheme:dark){.page{fill:#0d1117}text{fill:#e6edf3}"
-    + "".join(f".{tone}{{fill:{colour}}}" for tone, colour in _DARK_TONES.items())
+    ".spanreel-graph text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}"
+    "@media(prefers-color-scheme:dark){.spanreel-graph .page{fill:#0d1117}.spanreel-graph text{fill:#e6edf3}"
+    + "".join(f".spanreel-graph .{tone}{{fill:{colour}}}" for tone, colour in _DARK_TONES.items())
     + "}"
 )
 _FORBIDDEN: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -60,7 +60,7 @@ def svg(graph: Graph) -> str:
     )
     title = _text(graph.title)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'<svg class="spanreel-graph" xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'role="img" aria-label="{title}"><title>{title}</title><style>{_STYLE}</style><defs>{heads}</defs>'
         f'<rect class="page" width="100%" height="100%" fill="#ffffff"/>\n'
         + "\n".join([*edges, *nodes, *words])

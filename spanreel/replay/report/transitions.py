@@ -33,12 +33,17 @@ class Transition:
     failed: bool
 
 
-def of_steps(run: Replay) -> list[Transition]:
-    """The steps of a run, one after the other in order of their start; what a step made itself is left out."""
+def of_steps(run: Replay, *, models: bool = True) -> list[Transition]:
+    """The steps of a run, one after the other in order of their start; what a step made itself is left out.
+
+    Args:
+        run: any.
+        models: model calls too; else what they led to follows what came before them.
+    """
     found: list[Transition] = []
     before = BEGIN
     for step in run.steps:
-        if step.parent_step is not None:
+        if step.parent_step is not None or (step.kind == "llm" and not models):
             continue
         here = (step.kind, subject(step))
         found.append(Transition(before, here, step.duration, step.status == "error"))

@@ -29,7 +29,7 @@ from spanreel.replay.playbooks.compiling.report import (
 )
 from spanreel.replay.playbooks.compiling.spine import Spine, spine
 from spanreel.replay.playbooks.compiling.tape import over
-from spanreel.replay.playbooks.compiling.values import key
+from spanreel.replay.playbooks.compiling.values import key, looks_failed
 from spanreel.replay.timeline import Replay
 
 LONGEST_GOAL = 200
@@ -168,7 +168,8 @@ def _checked(
 
 def _check(body: Body, parts: Assembled, run: Cleaned, flow: Flow) -> Checked:
     answers = {column.name: column.calls[run.index].result for column in flow.models}
-    walkthrough = over(body, run.run, parts.values[run.index], answers=answers)
+    well = tuple(call for call in run.run.calls if call.error is None and looks_failed(call.result) is None)
+    walkthrough = over(body, replace(run.run, calls=well), parts.values[run.index], answers=answers)
     if walkthrough.failure is not None:
         failure = walkthrough.failure
         why = f"state {failure.state}: {failure.guard}: {failure.reason}"
