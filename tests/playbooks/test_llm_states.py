@@ -19,8 +19,8 @@ from provider import Provider
 import spanreel
 from spanreel.exceptions import SpanreelError
 from spanreel.replay.load import load
-from spanreel.replay.playbooks.answers import answered, issues, placeholder
 from spanreel.replay.playbooks.asks import Misfit
+from spanreel.replay.playbooks.engine.answers import answered, issues, placeholder
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -238,8 +238,30 @@ def test_a_placeholder_fits_its_schema(schema: dict) -> None:
 
 def test_no_model_is_named_is_an_error_of_ours() -> None:
     """It names what to give."""
-    from spanreel.replay.playbooks.asking import request
     from spanreel.replay.playbooks.asks import Ask
+    from spanreel.replay.playbooks.engine.asking import request
 
     with pytest.raises(SpanreelError, match="--model"):
         request(Ask("s", "p", None, None, None, {}), None)
+
+
+def test_parameters_that_are_missing_are_read_out_of_the_task(provider: Provider) -> None:
+    """By one counted model call, which is recorded; the run says which parameters it had, and replays."""
+    provider.says = lambda number, body: '{"city": "Bern"}'
+    states = {"t": {"tool": "llm_travel", "args": {"to": "{{ params.city }}"}}}
+    body = {"name": "travel", "params": {"city": {}}, "extract": {}, "initial": "t", "states": states}
+    playbook = spanreel.Playbook.load(body)
+    options = {
+        "task": "I want to go to Bern",
+        "model": "openai/m",
+        "tools": {"llm_travel": lambda to: f"in {to}"},
+    }
+    result = playbook.run(**options)
+    assert (result.output, result.model_calls) == ("in Bern", 1)
+    spanreel.instrument().flush()
+    assert "I want to go to Bern" in json.dumps(provider.asked[0])
+    root = next(one for one in spans(result.run_id) if one.parent_span_id is None)
+    assert root.attributes["spanreel.playbook.params"] == '{"city":"Bern"}'
+    with spanreel.replaying(result.run_id) as execution:
+        assert playbook.run(**options).output == "in Bern"
+    assert (execution.verdict.verdict, len(provider.asked)) == ("exact", 1)
