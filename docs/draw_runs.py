@@ -40,6 +40,7 @@ PICTURES = {
 def printed(picture: Picture) -> str:
     """The output, colours included."""
     environ = {**os.environ, "COLUMNS": str(picture.columns), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    environ["TTY_INTERACTIVE"] = "0"  # no bars of progress
     environ |= {
         "PYTHONPATH": str(HERE.parent),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ["PATH"]]),
