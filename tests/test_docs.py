@@ -191,12 +191,13 @@ def test_the_pages_about_calls_and_differences_run(tmp_path: Path) -> None:
 
 
 def run_blocks(folder: Path, page: list[Block], **more: str) -> list[str]:
-    """Run the snippets and commands of a page; what was run. The first snippet that instruments is the agent."""
+    """Run the snippets and commands of a page; what was run. A snippet that instruments is the agent, unless it is called something else."""
     ran: list[str] = []
     for number, block in enumerate(page):
         if block.language == "python":
-            agent = "spanreel.instrument()" in block.text
-            file = folder / ("agent.py" if agent else f"snippet_{number}.py")
+            named = re.match(r"# (\w+\.py)\n", block.text)
+            agent = "spanreel.instrument()" in block.text and (named is None or named[1] == "agent.py")
+            file = folder / ("agent.py" if agent else named[1] if named else f"snippet_{number}.py")
             file.write_text(block.text, "utf-8")
             if not (agent and "python agent.py" in page[number + 1].text):
                 _run(folder, f"python {file.name}", **more)
@@ -277,7 +278,7 @@ def _run(folder: Path, line: str, **more: str) -> None:
     expected = re.search(r"# exits with (\d)", line)
     code = int(expected[1]) if expected else 4 if done.returncode == 4 and "--samples" in line else 0
     assert done.returncode == code, f"{line}\n{done.stdout}\n{done.stderr}"
-    assert done.stdout.strip() or code or "--html" in line, line
+    assert done.stdout.strip() or code or "--html" in line or "spanreel resume" in line, line
 
 
 def test_what_the_readme_makes_is_in_the_makefile() -> None:
