@@ -149,7 +149,7 @@ def test_the_page_about_playbooks_runs(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "playbooks.md").read_text("utf-8")
     with returns_model(example) as url:
         ran = run_blocks(tmp_path, blocks(page), OPENAI_BASE_URL=f"{url}/v1", OPENAI_API_KEY="k")
-    assert (ran.count("python"), len(ran)) == (2, 40)
+    assert (ran.count("python"), len(ran)) == (2, 42)
     store = tmp_path / ".spanreel" / "spans.db"
     assert [(one.version, one.status) for one in Library(store).entries("return-item")] == [
         (1, "retired"),
