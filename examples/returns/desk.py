@@ -20,7 +20,7 @@ def returned(order_id: str, item: str) -> None:
     else:
         print(f"done by {done.by}: {done.output}")
     if done.reason:
-        print(f"{done.reason.code}: {done.reason.text}")
+        print(f"{done.reason.code}: {done.reason.text}\n  → {done.reason.next}")
     if done.saved:
         print(f"saved: {done.saved.model_calls} model calls, {done.saved.tokens} tokens, ${done.saved.cost}")
 

@@ -217,7 +217,9 @@ def review(
 def _tell_review(found: Reviewed) -> None:
     for one in found.validated or ():
         mark = "✓" if one.passed else "✗"
-        note(f"  {mark} {one.role} {one.run_id[:12]}: {one.verdict}{f', {one.why}' if one.why else ''}")
+        note(
+            f"  {mark} {one.role} {one.run_id[:12]}: {one.verdict.replace('_', ' ')}{f', {one.why}' if one.why else ''}"
+        )
     if found.decision == "approved" and found.validated is None:
         note("  approved without a look at what is recorded")
     short = found.hash.removeprefix("sha256:")[:12]

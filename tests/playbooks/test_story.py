@@ -66,6 +66,7 @@ SAID = {
         "done by agent: The chair may come back",
         "stopped_before_write: expect at find_order: ",
         "'payment_id'",
+        "→ spanreel playbook repair return-item --like ",
     ],
     "spanreel playbook repair return-item --like last --tools shop": [
         "renamed output key: in what find_order gives, payment_id is refund_to now",

@@ -282,6 +282,10 @@ class _Dispatch:
         """The agent has done it. wait: for the shadows, since recording ends with this."""
         root = self.roots[-1] if self.roots else invocation.current_root()
         run_id = root.run_id if root is not None else None
+        if (
+            run_id and self.reason and self.reason.code == "stopped_before_write"
+        ):  # that run shows the new way
+            self.reason = self.reason.model_copy(update={"next": f"{self.reason.next} --like {run_id[:12]}"})
         made = self._made("agent", run_id, output, "completed")
         over = root is not None and bool(root.end_ns)  # a step of a run that goes on is no run to walk over
         shadows = self._shadows(run_id) if over else []
