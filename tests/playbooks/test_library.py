@@ -224,7 +224,7 @@ def test_one_is_active_for_a_name_and_for_its_matchers(store: Path) -> None:
     assert [one.status for one in library.entries()] == ["retired", "active", "retired", "active"]
     last = library.get(three.hash).decisions[-1]
     assert (last.kind, last.from_, last.to) == ("superseded", "active", "retired")
-    assert last.reason == f"superseded by trade@1 ({four.short})"
+    assert last.reason == f"by trade@1 ({four.short})"
 
 
 def test_two_promoted_at_once_are_not_both_active(store: Path, tmp_path: Path) -> None:

@@ -305,7 +305,7 @@ def _superseding(
             "superseded",
             from_=other.status,
             to="retired",
-            reason=f"superseded by {entry.ref} ({entry.short})",
+            reason=f"by {entry.ref} ({entry.short})",
         )
         follows = after if other.name == entry.name else other.tip[1]
         found.append(
