@@ -76,6 +76,7 @@ def dispatch(
     """
     from spanreel.cli.inputs import inputs as read
     from spanreel.replay.playbooks.dispatch import dispatch as run
+    from spanreel.replay.playbooks.running import tool_places
 
     found = run(
         goal,
@@ -83,7 +84,7 @@ def dispatch(
         _function(fallback) if fallback else None,
         agent=agent,
         store=store,
-        tools=tools,
+        tools=tool_places(tools or ()),
         model=model,
         mode="guided" if guided else "strict",
         dry=dry,
@@ -111,10 +112,11 @@ def suggest(
         spanreel playbook suggest "exchange an item" --tools shop.tools
     """
     from spanreel.cli.inputs import inputs as read
+    from spanreel.replay.playbooks.running import tool_places
     from spanreel.replay.playbooks.suggest import Suggestions
     from spanreel.replay.playbooks.suggest import suggest as look
 
-    found = look(goal, read(input, inputs), tools, store, agent=agent, all_of_them=every)
+    found = look(goal, read(input, inputs), tool_places(tools or ()), store, agent=agent, all_of_them=every)
     if json:
         say_json(Suggestions(goal=goal, suggestions=found).to_json(indent=2))
         return

@@ -52,9 +52,10 @@ def lint(
         spanreel playbook lint exchange.yaml --tools shop.tools --strict
     """
     from spanreel.replay.playbooks.rehearsal import linted
+    from spanreel.replay.playbooks.running import tool_places
 
     body, report = body_of(playbook, store)
-    found = linted(body, modules=tools or (), report=report)
+    found = linted(body, modules=tool_places(tools or ()), report=report)
     if json:
         say_json(found.to_json(indent=2))
     else:
@@ -104,10 +105,12 @@ def simulate(
     """
     from spanreel.cli.inputs import values
     from spanreel.replay.playbooks.rehearsal import simulated
+    from spanreel.replay.playbooks.running import tool_places
 
     body, _ = body_of(playbook, store)
     params = values(param or (), "--param", body)
-    found = simulated(body, params, run=from_, modules=tools or (), model=model, store=store)
+    modules = tool_places(tools or ())
+    found = simulated(body, params, run=from_, modules=modules, model=model, store=store)
     if json:
         say_json(found.to_json(indent=2))
     else:

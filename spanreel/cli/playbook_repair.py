@@ -76,6 +76,7 @@ def repair(
     from spanreel.cli.inputs import values
     from spanreel.replay.playbooks import repairing
     from spanreel.replay.playbooks.library import Library
+    from spanreel.replay.playbooks.running import tool_places
 
     library, who = Library(store), actor_of(actor)
     if counterexample is not None:
@@ -88,7 +89,7 @@ def repair(
         patch=None if patch is None else _patch_of(patch),
         using=with_,
         params=values(param, "--param", entry.body) if param else None,
-        modules=tools or (),
+        modules=tool_places(tools or ()),
         model=model,
         actor=who,
         reason=reason,

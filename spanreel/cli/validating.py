@@ -64,9 +64,11 @@ def validate(
         spanreel validate playbook:exchange-item --print-inputs-template
     """
     from spanreel.cli.objects import Validation
-    from spanreel.replay.playbooks.target import find, modules
+    from spanreel.replay.playbooks.running import tool_modules
+    from spanreel.replay.playbooks.target import find
 
-    modules(tools)
+    if strict or tools:
+        tool_modules(tools or ())
     found: Target | None = None
     try:
         found = find(target, store)
