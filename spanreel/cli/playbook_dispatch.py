@@ -11,8 +11,8 @@ from spanreel.cli.options import Json, Store
 from spanreel.cli.terminal import note, say, say_json
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.choosing import Considered
-    from spanreel.replay.playbooks.dispatched import Dispatched
+    from spanreel.replay.playbooks.dispatching.choosing import Considered
+    from spanreel.replay.playbooks.dispatching.dispatched import Dispatched
 
 Goal: TypeAlias = Annotated[
     str, typer.Argument(metavar="GOAL", help="What is to be done, in words.", show_default=False)
@@ -75,8 +75,8 @@ def dispatch(
         spanreel playbook dispatch "exchange it" --fallback shop.agent:run
     """
     from spanreel.cli.inputs import inputs as read
-    from spanreel.replay.playbooks.dispatch import dispatch as run
-    from spanreel.replay.playbooks.running import tool_places
+    from spanreel.replay.playbooks.dispatching.dispatch import dispatch as run
+    from spanreel.replay.playbooks.engine.running import tool_places
 
     found = run(
         goal,
@@ -112,9 +112,9 @@ def suggest(
         spanreel playbook suggest "exchange an item" --tools shop.tools
     """
     from spanreel.cli.inputs import inputs as read
-    from spanreel.replay.playbooks.running import tool_places
-    from spanreel.replay.playbooks.suggest import Suggestions
-    from spanreel.replay.playbooks.suggest import suggest as look
+    from spanreel.replay.playbooks.dispatching.suggest import Suggestions
+    from spanreel.replay.playbooks.dispatching.suggest import suggest as look
+    from spanreel.replay.playbooks.engine.running import tool_places
 
     found = look(goal, read(input, inputs), tool_places(tools or ()), store, agent=agent, all_of_them=every)
     if json:
@@ -141,7 +141,7 @@ def prime(
         spanreel playbook prime "exchange an item"
     """
     from spanreel.cli.inputs import inputs as read
-    from spanreel.replay.playbooks.prime import prime as look
+    from spanreel.replay.playbooks.dispatching.prime import prime as look
 
     found = look(goal, read(input, inputs), store=store, agent=agent, most=most)
     if json:

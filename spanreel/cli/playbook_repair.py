@@ -14,7 +14,7 @@ from spanreel.cli.playbook_lint import Tools, tell_changes
 from spanreel.cli.terminal import note, say, say_json
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.review import Reviewed
+    from spanreel.replay.playbooks.governance.review import Reviewed
 
 
 def repair(
@@ -74,9 +74,9 @@ def repair(
         spanreel playbook repair exchange-item --counterexample last:failed
     """
     from spanreel.cli.inputs import values
-    from spanreel.replay.playbooks import repairing
-    from spanreel.replay.playbooks.library import Library
-    from spanreel.replay.playbooks.running import tool_places
+    from spanreel.replay.playbooks.engine.running import tool_places
+    from spanreel.replay.playbooks.governance.library import Library
+    from spanreel.replay.playbooks.repairs import repairing
 
     library, who = Library(store), actor_of(actor)
     if counterexample is not None:
@@ -107,7 +107,7 @@ def repair(
 
 def _tell(before: Any, found: Any, ref: str, status: str) -> None:
     from spanreel.replay.playbooks.body import Body
-    from spanreel.replay.playbooks.difference import compared
+    from spanreel.replay.playbooks.repairs.difference import compared
 
     for change in found.changes:
         say(f"{change.rule}: {change.why}")
@@ -132,7 +132,7 @@ FLAGS = {
 
 
 def _keep(library: Any, playbook: str, run: str, reason: str | None, who: Any) -> None:
-    from spanreel.replay.playbooks.review import keep_counterexample
+    from spanreel.replay.playbooks.governance.review import keep_counterexample
 
     entry = keep_counterexample(playbook, run, reason, who, library)
     say(f"run {run} stays with {entry.ref} as a counterexample")
@@ -191,9 +191,9 @@ def review(
     """
     from spanreel.cli.inputs import values
     from spanreel.cli.overrides import Usage
-    from spanreel.replay.playbooks.library import Library
-    from spanreel.replay.playbooks.review import Verdict, waiting
-    from spanreel.replay.playbooks.review import review as decided
+    from spanreel.replay.playbooks.governance.library import Library
+    from spanreel.replay.playbooks.governance.review import Verdict, waiting
+    from spanreel.replay.playbooks.governance.review import review as decided
 
     if approve == reject:
         raise Usage("a review approves or rejects", "give one of --approve and --reject")

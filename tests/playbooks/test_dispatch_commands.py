@@ -17,7 +17,7 @@ from test_dispatch import GOAL, kept
 import spanreel
 from spanreel.cli.schemas import json_schema
 from spanreel.exceptions import BadInput
-from spanreel.replay.playbooks.over import parse, runs_over
+from spanreel.replay.playbooks.shadows.over import parse, runs_over
 
 ROOT = Path(__file__).resolve().parents[2]
 

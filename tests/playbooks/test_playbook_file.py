@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from spanreel.cli.schemas import json_schema
 from spanreel.exceptions import BadInput
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.file import body_of, examined
-from spanreel.replay.playbooks.lines import read
-from spanreel.replay.playbooks.write import to_yaml
+from spanreel.replay.playbooks.formats.file import body_of, examined
+from spanreel.replay.playbooks.formats.lines import read
+from spanreel.replay.playbooks.formats.write import to_yaml
 
 EXAMPLE = (Path(__file__).parent / "exchange-item.yaml").read_text("utf-8")
 BEGIN = "spanreel: playbook/v1\nname: p\ninitial: a\nstates:\n"

@@ -10,9 +10,9 @@ from test_dispatch import kept
 
 import spanreel
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.choosing import REASONS, Known, Task, consider
-from spanreel.replay.playbooks.fulltext import stems
-from spanreel.replay.playbooks.suggest import suggest
+from spanreel.replay.playbooks.dispatching.choosing import REASONS, Known, Task, consider
+from spanreel.replay.playbooks.dispatching.fulltext import stems
+from spanreel.replay.playbooks.dispatching.suggest import suggest
 
 INPUTS = {"order": {"id": "W1"}, "new_item": "i-black"}
 
@@ -25,7 +25,7 @@ def other(name: str, goal: str, **more: object) -> Body:
 
 def test_active_playbooks_that_fit_come_first_and_say_why():
     """Then those that would fit if somebody promoted them; each with what it lacks."""
-    from spanreel.replay.playbooks.library import Library
+    from spanreel.replay.playbooks.governance.library import Library
 
     entry = kept()
     Library().add(other("exchange-money", "exchange one currency for another"))
@@ -102,7 +102,7 @@ def test_any_inputs_are_looked_at(inputs: object):
 
 def test_the_public_names():
     """`spanreel.suggest`, `.prime`, `.dispatch` and `.adispatch` are these."""
-    from spanreel.replay.playbooks import dispatch, prime
+    from spanreel.replay.playbooks.dispatching import dispatch, prime
 
     assert spanreel.suggest is suggest
     assert spanreel.prime is prime.prime

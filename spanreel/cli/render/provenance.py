@@ -14,7 +14,7 @@ from spanreel.cli.render.playbooks import executions, folded, pair, status
 from spanreel.replay.report.text import clean, truncated
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.provenance import PlaybookWhy, SourceStep, StateWhy
+    from spanreel.replay.playbooks.governance.provenance import PlaybookWhy, SourceStep, StateWhy
 
 
 def page(found: PlaybookWhy, width: int, *, only_state: bool = False) -> Iterator[Any]:

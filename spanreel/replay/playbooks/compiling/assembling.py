@@ -196,10 +196,11 @@ def _name(order: Sequence[Column]) -> None:
 
 def _params(order: Sequence[Column]) -> tuple[dict[str, Param], list[Spec]]:
     found = list(dict.fromkeys(spec for column in order for spec in _of_column(column)))
-    return {spec.name: _param(spec) for spec in found}, found
+    return {spec.name: parameter(spec) for spec in found}, found
 
 
-def _param(spec: Spec) -> Param:
+def parameter(spec: Spec) -> Param:
+    """The declaration of a parameter."""
     kind: Any = common_type(spec.values) or "string"
     examples: list[Any] = []
     for value in spec.values:

@@ -7,12 +7,12 @@ refuses (`NotCompilable`, with a reason).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spanreel.exceptions import NotCompilable
 from spanreel.replay.playbooks.body import Body, Condition, Matchers
-from spanreel.replay.playbooks.compiling import looping, writing
+from spanreel.replay.playbooks.compiling import branching, looping, writing
 from spanreel.replay.playbooks.compiling.assembling import Assembled, assemble
 from spanreel.replay.playbooks.compiling.cleaning import Cleaned, cleaned
 from spanreel.replay.playbooks.compiling.flow import Flow
@@ -29,7 +29,7 @@ from spanreel.replay.playbooks.compiling.report import (
 )
 from spanreel.replay.playbooks.compiling.spine import Spine, spine
 from spanreel.replay.playbooks.compiling.tape import over
-from spanreel.replay.playbooks.compiling.values import key
+from spanreel.replay.playbooks.compiling.values import key, looks_failed
 from spanreel.replay.timeline import Replay
 
 LONGEST_GOAL = 200
@@ -90,15 +90,25 @@ def compile_runs(
         error.refused = not_used
         raise error
     runs = looped([cleaned(run, index) for index, run in enumerate(useful)])
-    found = spine(runs)
-    flow = _explained(Flow(runs, found.columns, writes=found.writes), models, goal or "")
+
+    def compiled(some: Sequence[Cleaned]) -> Compiled:
+        some = [replace(run, index=index) for index, run in enumerate(some)]
+        found = spine(some)
+        flow = _explained(Flow(some, found.columns, writes=found.writes), models, goal or "")
+        try:
+            again = _explained(flow.again(), models, goal or "")
+            return _checked(again, found, some, name, goal, matchers, success, risk)
+        except NotCompilable:
+            flow = _explained(Flow(some, found.columns, writes=found.writes), models, goal or "")
+            return _checked(flow, found, some, name, goal, matchers, success, risk)
+
     try:
-        made = _checked(
-            _explained(flow.again(), models, goal or ""), found, runs, name, goal, matchers, success, risk
-        )
-    except NotCompilable:
-        flow = _explained(Flow(runs, found.columns, writes=found.writes), models, goal or "")
-        made = _checked(flow, found, runs, name, goal, matchers, success, risk)
+        made = compiled(runs)
+    except NotCompilable as error:
+        other = branching.branched(runs, compiled) if error.reason == "writes_differ" else None
+        if other is None:
+            raise
+        made = other
     return made if not not_used else _with_refused(made, not_used)
 
 
@@ -158,7 +168,8 @@ def _checked(
 
 def _check(body: Body, parts: Assembled, run: Cleaned, flow: Flow) -> Checked:
     answers = {column.name: column.calls[run.index].result for column in flow.models}
-    walkthrough = over(body, run.run, parts.values[run.index], answers=answers)
+    well = tuple(call for call in run.run.calls if call.error is None and looks_failed(call.result) is None)
+    walkthrough = over(body, replace(run.run, calls=well), parts.values[run.index], answers=answers)
     if walkthrough.failure is not None:
         failure = walkthrough.failure
         why = f"state {failure.state}: {failure.guard}: {failure.reason}"

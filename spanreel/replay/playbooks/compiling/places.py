@@ -144,7 +144,7 @@ def _ways(node: Any, step: Any, inside: Any, last: Any, many: bool) -> Iterator[
         yield Entry(str(step)), None, max(2, count), 1
         return
     yield Index(step), None, count, 1
-    if step == count - 1 and step:
+    if step == count - 1:
         yield Index(-1), None, count, 1
 
 

@@ -65,6 +65,17 @@ def weak(value: Any) -> bool:
     return not any(not weak(part) for part in parts)
 
 
+def names_data(value: Any) -> bool:
+    """Whether it names something of the world, as a person or an amount does, although two may well be equal."""
+    if isinstance(value, bool) or value is None:
+        return False
+    if isinstance(value, (int, float)):
+        return abs(value) >= 100 or (isinstance(value, float) and not value.is_integer())
+    if isinstance(value, str):
+        return len(value) >= 3 and (value[0].isupper() or any(letter.isdigit() for letter in value))
+    return False
+
+
 def format_of(value: Any) -> str | None:
     """Which of `FORMATS` it is."""
     if not isinstance(value, str):

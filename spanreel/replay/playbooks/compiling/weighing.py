@@ -16,13 +16,9 @@ from spanreel.replay.playbooks.compiling.expressions import (
     Given,
     Told,
 )
+from spanreel.replay.playbooks.compiling.places import Entry, Index
 from spanreel.replay.playbooks.compiling.slots import Candidate, Slot, last_of
-from spanreel.replay.playbooks.compiling.values import (
-    format_of,
-    pattern_of,
-    same,
-    weak,
-)
+from spanreel.replay.playbooks.compiling.values import format_of, names_data, pattern_of, same, weak
 
 if TYPE_CHECKING:
     from spanreel.replay.playbooks.compiling.flow import Flow
@@ -70,15 +66,32 @@ def of_weak(flow: Flow, slot: Slot) -> Told | None:
 
 
 def _weak_constant(flow: Flow, slot: Slot, given: Sequence[Given], results: Sequence[Candidate]) -> Told:
-    constant = Constant(slot.values[0])
-    fitting = [one for one in results if one.solid]
+    """What was the same in every run: a constant, or what names data where that is known from somewhere."""
+    fitting = sorted(
+        (one for one in results if _natural(one)), key=lambda one: (not one.solid, *one.cost(flow.kept))
+    )
     rivals: list[Expr] = [*given, *(one.expr for one in fitting)]
     needs = frozenset(column for one in fitting for column in one.needs)
     doubts = [doubt for one in fitting for doubt in one.doubts]
-    agreements = (*doubts, *(Agreement(other, constant) for other in rivals))
+    if not rivals and seen_once(flow, slot):
+        return of_one(flow, slot)
+    best: Expr = Constant(slot.values[0])
+    how, why = "constant", "it is the same in every run"
+    if (given or any(one.solid for one in fitting)) and all(names_data(value) for value in slot.values):
+        best, *rivals = rivals
+        how, why = ("input" if given else "result"), "it is equal in every run"
+    agreements = (*doubts, *(Agreement(other, best) for other in rivals))
     observed = len(flow.apart(flow.whole()))
     doubt = "one observation" if observed < 2 else f"{len(rivals)} other explanations fit" if rivals else ""
-    return flow.told(constant, "constant", "it is the same in every run", slot, needs, agreements, doubt)
+    return flow.told(best, how, why, slot, needs, agreements, doubt)
+
+
+def _natural(one: Candidate) -> bool:
+    """Whether somebody may have meant it: a part, a named element, the first or the last one; not the third of five."""
+    steps = one.expr.form
+    return not any(
+        isinstance(step, Entry) or (isinstance(step, Index) and step.at not in (0, -1)) for step in steps
+    )
 
 
 def of_schema(flow: Flow, slot: Slot) -> Told | None:
@@ -103,9 +116,24 @@ def left(flow: Flow, slot: Slot) -> Told | None:
         spec = flow.spec("typed", slot)
         doubt = "nobody knows where it comes from"
         return flow.told(Given(spec), "typed", "it has a form of its own, and no source", slot, doubt=doubt)
+    if alike and seen_once(flow, slot):
+        return of_one(flow, slot)
     if alike:
         doubt = "" if len(flow.apart(flow.whole())) > 1 else "one observation"
         return flow.told(
             Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt
         )
     return None
+
+
+def seen_once(flow: Flow, slot: Slot) -> bool:
+    """Whether several runs wrote all the same: then a value of it is as likely data as not."""
+    written = any(column.write and column.tool == slot.tool for column in flow.spine)
+    several = len(flow.runs) > 1 and len(flow.apart(flow.whole())) < 2
+    return written and several and not flow.nested and slot.values[0] is not None
+
+
+def of_one(flow: Flow, slot: Slot) -> Told:
+    """A parameter for what several runs have alike, and nothing tells apart from a constant."""
+    spec, doubt = flow.spec("typed", slot), "one observation"
+    return flow.told(Given(spec), "typed", "one observation does not make a constant", slot, doubt=doubt)
