@@ -89,12 +89,12 @@ class Playbook:
             return cls.of(what, store)
         if isinstance(what, Mapping):
             made = body_of(what)
-            for problem in import_module(f"{_ROOM}.checking").check(made):
+            for problem in import_module(f"{_ROOM}.formats.checking").check(made):
                 if problem.level == "error":
                     place = ".".join(map(str, problem.path)) or "playbook"
                     raise BadInput(f"{made.name}: {place}: {problem.message}", problem.remedy)
             return cls.of(made, store)
-        found = import_module(f"{_ROOM}.target").resolve(os.fspath(what), store)
+        found = import_module(f"{_ROOM}.formats.target").resolve(os.fspath(what), store)
         return found if isinstance(found, Playbook) else cls.of(found, store)
 
     @classmethod
@@ -104,7 +104,7 @@ class Playbook:
         Raises:
             BadInput: it is none; names the line.
         """
-        return cls.of(import_module(f"{_ROOM}.file").body_of(text, file), store)
+        return cls.of(import_module(f"{_ROOM}.formats.file").body_of(text, file), store)
 
     @classmethod
     def compile(cls, runs: Sequence[Any], name: str, *, store: Any = None, **options: Any) -> Playbook:
