@@ -33,7 +33,7 @@ from spanreel.cli import (
 from spanreel.cli.overrides import Stepped
 from spanreel.cli.playbooks import help_of
 from spanreel.cli.running import Targeted
-from spanreel.cli.terminal import note, say_json
+from spanreel.cli.terminal import note, said_json, say_json
 from spanreel.exceptions import Signal, SpanreelError
 
 app = typer.Typer(
@@ -98,6 +98,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
+    said_json()
     try:
         app()
     except SpanreelError as error:
@@ -122,7 +123,7 @@ def _fail(error: BaseException, code: int, message: str, remedy: str) -> NoRetur
     if remedy:
         note(f"  → {' '.join(remedy.split())}")
     given = sys.argv[1:]
-    if "--json" in (given[: given.index("--")] if "--" in given else given):
+    if "--json" in (given[: given.index("--")] if "--" in given else given) and not said_json():
         from spanreel.cli.objects import Error
 
         say_json(Error.of(error, code, message, remedy).to_json(indent=2))
