@@ -1,5 +1,4 @@
-"""Every verb of playbooks on recorded runs: its JSON fits the schema that it names, its exit code is the documented one,
-and the commands that it hints at are commands."""
+"""Every verb of playbooks on recorded runs: its JSON fits its schema, its exit code is the documented one, its hints work."""
 
 from __future__ import annotations
 
@@ -58,15 +57,18 @@ HINTS: list[str] = []
 def run(*words: str) -> Done:
     """`spanreel …` in this process; what it hints at is kept."""
     out, err = io.StringIO(), io.StringIO()
+    code = 0
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         pytest.MonkeyPatch.context() as patch,
-        pytest.raises(SystemExit) as ended,
     ):
         patch.setattr(sys, "argv", ["spanreel", *words])
-        main()
-    done = Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    done = Done(code, out.getvalue(), err.getvalue())
     HINTS.extend(re.findall(r"(?:→|next:|see:) (spanreel [^\n;,]+)", done.out + done.err))
     if "--json" in words:
         for line in json.dumps(done.json).split('"'):
@@ -172,7 +174,7 @@ def test_every_verb_prints_what_its_schema_says(
 def test_every_verb_says_what_it_is_for() -> None:
     """An example each, which names the verb and only options that there are."""
     for name, function, _ in VERBS:
-        lines = re.findall(r"^\s+(spanreel .+)$", function.__doc__ or "", re.M)
+        lines = re.findall(r"^\s+(spanreel .+)$", function.__doc__ or "", re.MULTILINE)
         assert lines, name
         for line in lines:
             found, words = command(line.split(" > ")[0])
