@@ -22,6 +22,7 @@ from spanreel.replay.playbooks import executors, mending
 from spanreel.replay.playbooks.asks import Stopped, Walked
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.driver import Hook, Repairer, World, adrive, drive
+from spanreel.replay.playbooks.flow import functions_of
 from spanreel.replay.playbooks.pinning import check_code, pinned
 from spanreel.replay.playbooks.result import PlaybookResult, StoppedBy
 from spanreel.replay.playbooks.toolbox import Tools, gathered
@@ -291,8 +292,7 @@ class Execution:
             one for one in self._wanted.modules if isinstance(one, str) and not executors.is_named(one)
         ]
         for body in (self.body, *self._bodies.values()):
-            functions = [one.python for one in body.states.values() if one.python]
-            places = self._toolbox.places([*body.tools, *functions])
+            places = self._toolbox.places([*body.tools, *functions_of(body)])
             if places is None:
                 return None
             found += [one for one in places if one not in found]
