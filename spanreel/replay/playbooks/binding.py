@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from spanreel.replay.playbooks.patterns import NoPattern, occurs, whole
 
@@ -32,6 +32,12 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 
 class Unbound(Exception):
     """A binding that has no value here, or cannot be read. Its text says which and why."""
+
+
+class Unsayable(str):
+    """The text of what a tool gave that is no JSON value: people may read it, no binding passes it on."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +224,22 @@ def found(path: str, variables: Variables) -> list[Any]:
     import jsonpath_rfc9535 as jsonpath
 
     try:
-        return query(path).find(variables).values()
+        values = query(path).find(variables).values()
+        if holds_unsayable(values):
+            raise Unbound(f"{{{{ {path} }}}} holds what is no JSON value: {_short(values)}")
+        return values
     except (jsonpath.JSONPathError, RecursionError, NoPattern) as error:
         said = str(error).partition(", line ")[0] or type(error).__name__
         raise Unbound(f"{{{{ {path} }}}} cannot be followed: {said}") from None
+
+
+def holds_unsayable(value: Any) -> bool:
+    """Whether something of a value is no JSON value."""
+    if isinstance(value, Mapping):
+        return any(map(holds_unsayable, cast("Mapping[Any, Any]", value).values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(holds_unsayable, cast("list[Any]", value)))
+    return isinstance(value, Unsayable)
 
 
 def one(path: str, variables: Variables) -> Any:

@@ -26,6 +26,7 @@ from spanreel.replay.playbooks.conditions import Judgement
 from spanreel.replay.playbooks.context import Context, called
 from spanreel.replay.playbooks.state_spans import StateSpans
 from spanreel.replay.playbooks.toolbox import Toolbox, function_of
+from spanreel.replay.playbooks.unsayable import sayable
 
 Repairer: TypeAlias = "Callable[[Body, asks.Failure, Mapping[str, Any]], Any]"
 """Asked, in a guided run, for what to try instead of a state that failed: a state, a patch of the body, or None."""
@@ -71,10 +72,10 @@ class World:
         match asked:
             case asks.Call(purpose="compensation"):
                 with self.spans.undoing(asked.state):
-                    return codec.plain(self.tools.call(asked))
+                    return sayable(self.tools.call(asked))
             case asks.Call():
                 self.tool_calls += 1
-                return codec.plain(self.tools.call(asked))
+                return sayable(self.tools.call(asked))
             case asks.Ask():
                 with self._asking():
                     return self._paid(asking.ask(asked, self.model))
@@ -98,10 +99,10 @@ class World:
         match asked:
             case asks.Call(purpose="compensation"):
                 with self.spans.undoing(asked.state):
-                    return codec.plain(await self.tools.acall(asked))
+                    return sayable(await self.tools.acall(asked))
             case asks.Call():
                 self.tool_calls += 1
-                return codec.plain(await self.tools.acall(asked))
+                return sayable(await self.tools.acall(asked))
             case asks.Ask():
                 with self._asking():
                     return self._paid(await asking.aask(asked, self.model))
@@ -237,8 +238,8 @@ def _verdict(found: Any) -> Judgement:
 
 def _ran(asked: asks.RunPython, context: Context, returned: Any) -> Any:
     if not asked.written:
-        return codec.plain(returned)
-    return Ran({name: codec.plain(value) for name, value in context.changed.items()}, returned)
+        return sayable(returned)
+    return Ran({name: sayable(value) for name, value in context.changed.items()}, returned)
 
 
 Walking: TypeAlias = "Generator[Any, Any, Walked]"

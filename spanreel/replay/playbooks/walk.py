@@ -27,7 +27,7 @@ NOT_MENDED: Final = ("precondition", "approval", "budget", "params", "playbook")
 
 def jsonable(result: Any) -> Any:
     """A tool's result as bindings see it: a text that is a JSON object or list is that object or list."""
-    if isinstance(result, str) and result.lstrip()[:1] in ("{", "["):
+    if type(result) is str and result.lstrip()[:1] in ("{", "["):
         try:
             return json.loads(result)
         except (ValueError, RecursionError):
@@ -237,7 +237,6 @@ class _Walk(Guarding):
         raise AssertionError
 
     def attempted(self, name: str, state: State, variables: Mapping[str, Any], attempt: int) -> Walking:
-        inner: tuple[Undoing, ...] = ()
         if state.tool is not None:
             result = jsonable((yield from self.call(name, state, variables, attempt)))
         elif state.llm is not None:
@@ -246,12 +245,12 @@ class _Walk(Guarding):
             result = jsonable((yield from self.function(name, state, variables)))
         else:
             walked = yield from self.sub(name, state, variables)
-            result, inner = walked.output, walked.undo
+            result = walked.output
+            if state.compensate is None:  # also if it is not what was expected
+                self.undo.extend(walked.undo)
         yield from self.judged(
             name, state, variables, dict(result.set) if isinstance(result, Ran) else result
         )
-        if state.compensate is None:
-            self.undo.extend(inner)
         return result
 
     def judged(self, name: str, state: State, variables: Mapping[str, Any], result: Any) -> Walking:
