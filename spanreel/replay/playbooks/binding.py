@@ -225,12 +225,12 @@ def found(path: str, variables: Variables) -> list[Any]:
 
     try:
         values = query(path).find(variables).values()
-        if holds_unsayable(values):
-            raise Unbound(f"{{{{ {path} }}}} holds what is no JSON value: {_short(values)}")
-        return values
     except (jsonpath.JSONPathError, RecursionError, NoPattern) as error:
         said = str(error).partition(", line ")[0] or type(error).__name__
         raise Unbound(f"{{{{ {path} }}}} cannot be followed: {said}") from None
+    if holds_unsayable(values):
+        raise Unbound(f"{{{{ {path} }}}} holds what is no JSON value: {_short(values)}")
+    return values
 
 
 def holds_unsayable(value: Any) -> bool:
