@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import spanreel
-from spanreel.replay.playbooks.body import Body
+from spanreel.replay.playbooks.body import Body, State
 from spanreel.replay.playbooks.checking import check
 from spanreel.replay.playbooks.entry import Wanted, run_body
 
@@ -127,3 +127,43 @@ def test_what_a_playbook_within_did_is_undone_also_if_it_was_not_what_was_expect
         "postcondition",
         [*[1] * attempts, *[("undone", 1)] * attempts],
     )
+
+
+@pytest.mark.parametrize("mode", ["guided", "strict"])
+def test_a_write_that_failed_and_may_have_happened_is_not_mended(mode: str) -> None:
+    """Another form of it would be a second write; one whose arguments the tool does not take never began."""
+    tried: list[str] = []
+
+    def other(body: Body, failure: Any, variables: Any) -> State:
+        tried.append(failure.reason)
+        return State.model_validate({"tool": "hostile_late", "args": {"total": 5}})
+
+    late = {"a": {"tool": "hostile_late", "args": {"amount": 5}}}
+    found = spanreel.Playbook.of(made(late)).run(mode=mode, repairers=[other])
+    assert (found.status, found.failure.guard, done) == ("failed", "call", [(5, None)])
+    done.clear()
+    tried.clear()
+    spanreel.Playbook.of(made({"a": {"tool": "hostile_late", "args": {"sum": 5}}})).run(mode=mode, repairers=[other])
+    assert (len(tried), done) == ((1, [(None, 5)]) if mode == "guided" else (0, []))
+
+
+@spanreel.tool(name="hostile_late")
+def late(amount: Any = None, total: Any = None) -> None:
+    done.append((amount, total))
+    raise TimeoutError("no answer in time")
+
+
+def test_a_schema_or_a_path_that_would_never_end_is_refused_before_anything_runs() -> None:
+    """References written out are counted, loops are told, and no element is looked up against everything."""
+    doubling: dict[str, Any] = {"d0": {"type": "object"}}
+    doubling |= {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n - 1}"}] * 2} for n in range(1, 40)}
+    for shape, word in [
+        ({"$defs": doubling, "$ref": "#/$defs/d39"}, "refers to more than"),
+        ({"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}, "$ref": "#/$defs/a"}, "leads back to itself"),
+    ]:
+        (problem,) = check(made({"a": {"tool": "hostile_get", "expect": {"shape": shape}}}))
+        assert word in problem.message
+    for path in ("params..[?count($..*) > 1]", "params[*][?$.params[*]]", "params[?$['params'].*]"):
+        (problem,) = check(made({"a": {"set": {"x": f"{{{{ {path} | list }}}}"}}}))
+        assert "for each element" in problem.message
+    assert not check(made({"a": {"set": {"x": "{{ params.l[?@.n == $.params.n].v }}"}}}, params={"l": {}, "n": {}}))

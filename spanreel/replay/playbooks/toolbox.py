@@ -12,6 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from spanreel.exceptions import SpanreelError
@@ -55,7 +56,9 @@ class Toolbox:
     def facts(self, name: str) -> ToolFacts | None:
         """The same, as a walk wants to know it."""
         found = self.find(name)
-        return None if found is None else ToolFacts(found.name, found.safety, found.pre, found.post)
+        if found is None:
+            return None
+        return ToolFacts(found.name, found.safety, found.pre, found.post, partial(_takes, found.function))
 
     def names(self) -> set[str]:
         """Of every tool that may be called."""
@@ -115,6 +118,16 @@ class Toolbox:
             if one not in found:
                 found.append(one)
         return found
+
+
+def _takes(function: Any, args: Mapping[str, Any]) -> bool:
+    try:
+        inspect.signature(function).bind(**args)
+    except TypeError:
+        return False
+    except ValueError:  # of a builtin nobody knows
+        return True
+    return True
 
 
 def _hooked(asked: Call) -> bool:

@@ -128,7 +128,7 @@ class _Walk(Guarding):
         return follows
 
     def done(self, name: str, state: State) -> Walking:
-        self.happened, self.mending = [], False
+        self.happened, self.mending, self.unsure = [], False, False
         try:
             return (yield from self.action(name, state))
         except Stopped as stopped:
@@ -248,9 +248,8 @@ class _Walk(Guarding):
             result = walked.output
             if state.compensate is None:  # also if it is not what was expected
                 self.undo.extend(walked.undo)
-        yield from self.judged(
-            name, state, variables, dict(result.set) if isinstance(result, Ran) else result
-        )
+        said = dict(result.set) if isinstance(result, Ran) else result
+        yield from self.judged(name, state, variables, said)
         return result
 
     def judged(self, name: str, state: State, variables: Mapping[str, Any], result: Any) -> Walking:
@@ -277,7 +276,7 @@ class _Walk(Guarding):
         args = self.bound(state.args, name, variables)
         if known is not None:
             yield from self.of_tool(name, state.tool, known, "pre", {**variables, "args": args})
-        if self.mending and safety != "read" and self.happened:
+        if self.mending and safety != "read" and (self.happened or self.unsure):
             return self.not_again(name, state.tool, args)
         if attempt == 1:
             yield from self.allowed(name, state.tool, safety, args)
@@ -285,7 +284,7 @@ class _Walk(Guarding):
             self.stop("tool", name, f"no tool {state.tool} is registered")
         yield from self.within_budget(name, tools=1)
         self.spend(tools=1)
-        result = yield from self.thrown(name, asks.Call(name, state.tool, args, safety, attempt))
+        result = yield from self.made(asks.Call(name, state.tool, args, safety, attempt), known)
         if safety != "read":
             self.happened.append((state.tool, canonical_json(args), result))
         yield from self.of_tool(
@@ -295,6 +294,8 @@ class _Walk(Guarding):
 
     def not_again(self, name: str, tool: str, args: Any) -> Any:
         """What a call has given already, before its state was mended."""
+        if not self.happened:
+            self.stop("call", name, f"{tool} is not tried in another form: a write failed that may be done")
         done, said, result = self.happened.pop(0)
         if (done, said) != (tool, canonical_json(args)):
             self.stop("expect", name, f"{done} has been done, so that it is not tried in another form")
