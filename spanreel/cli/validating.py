@@ -50,6 +50,9 @@ def validate(
     print_run_one_liner: Annotated[
         bool, typer.Option("--print-run-one-liner", help="Print the command that runs it.")
     ] = False,
+    print_ci_one_liner: Annotated[
+        bool, typer.Option("--print-ci-one-liner", help="Print a line for CI, which changes nothing.")
+    ] = False,
     json: Json = False,
     store: Store = None,
 ) -> None:
@@ -64,9 +67,11 @@ def validate(
         spanreel validate playbook:exchange-item --print-inputs-template
     """
     from spanreel.cli.objects import Validation
-    from spanreel.replay.playbooks.formats.target import find, modules
+    from spanreel.replay.playbooks.engine.running import tool_modules
+    from spanreel.replay.playbooks.formats.target import find
 
-    modules(tools)
+    if strict or tools:
+        tool_modules(tools or ())
     found: Target | None = None
     try:
         found = find(target, store)
@@ -88,8 +93,15 @@ def validate(
             problems=problems,
         )
         say_json(said.to_json(indent=2))
-    elif body is not None and valid and (print_inputs_template or print_run_one_liner):
-        _print_for_a_run(body, target, template=print_inputs_template, line=print_run_one_liner)
+    elif body is not None and valid and (print_inputs_template or print_run_one_liner or print_ci_one_liner):
+        words = [shlex.quote(target), *(f"--tools {shlex.quote(one)}" for one in tools or ())]
+        if print_inputs_template:
+            _print_template(body)
+        if print_run_one_liner:
+            say(" ".join(["spanreel playbook run", *words, *_given(body, "--param")]))
+        if print_ci_one_liner:
+            dry = ["spanreel run", *words, *_given(body, "--input"), "--dry-run"]
+            say(" ".join(["spanreel validate", *words, "--strict", "&&", *dry]))
     else:
         _report(target, body, problems, valid)
     raise typer.Exit(0 if valid else 1)
@@ -156,16 +168,17 @@ def _report(target: str, body: Body | None, problems: list[Finding], valid: bool
         note(f"{target} is not valid: {', '.join(counted)}")
 
 
-def _print_for_a_run(body: Body, target: str, *, template: bool, line: bool) -> None:
+def _print_template(body: Body) -> None:
     import json
 
     values = {name: _example(param) for name, param in body.params.items()}
-    if template:
-        say_json(json.dumps(values, indent=2, ensure_ascii=False))
-    if line:
-        wanted = [name for name, param in body.params.items() if param.required and param.default is None]
-        given = [f"--param {name}={shlex.quote(_text(values[name]))}" for name in wanted]
-        say(" ".join(["spanreel playbook run", shlex.quote(target), *given]))
+    say_json(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+def _given(body: Body, option: str) -> list[str]:
+    """What its parameters are given on a command line."""
+    wanted = {name: one for name, one in body.params.items() if one.required and one.default is None}
+    return [f"{option} {name}={shlex.quote(_text(_example(one)))}" for name, one in wanted.items()]
 
 
 def _text(value: Any) -> str:

@@ -115,6 +115,11 @@ def test_what_a_run_needs(folder: Path) -> None:
         "spanreel playbook run item.yaml --param order_id='<string>' --param item='<the name of the item>'"
         " --param new_item='<string>' --param payment='<string>'\n"
     )
+    _, out, _ = validate(folder, "item.yaml", "--print-ci-one-liner")
+    assert out == (
+        "spanreel validate item.yaml --strict && spanreel run item.yaml --input order_id='<string>'"
+        " --input item='<the name of the item>' --input new_item='<string>' --input payment='<string>' --dry-run\n"
+    )
 
 
 def test_what_is_no_playbook(folder: Path) -> None:

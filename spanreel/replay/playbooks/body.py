@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -321,6 +321,8 @@ class Body(Frozen):
         success: what holds, of the variables and of `result` (the output), when it is over.
         promotion: gates of its own, over those of the project; see `promotion`.
         edges: the ways on that are declared; where there are any, there are no others.
+        llm_defaults: of every model call that does not say otherwise: `model`, and parameters of the request.
+        meta: anything; on the root of each run under ``spanreel.workflow.``.
         output: what a run comes to, with bindings; default: the last result.
         origin: how it came to be. derived_from: the runs, by id.
         notes: what the compiler, or a repair, wants people to know.
@@ -338,6 +340,7 @@ class Body(Frozen):
     success: list[Condition] = Field(default_factory=list[Condition])
     promotion: Json = Field(default_factory=dict)
     extract: Extract | None = None
+    llm_defaults: Json = Field(default_factory=dict)
     initial: str
     max_steps: int = Field(default=MAX_STEPS, ge=1, le=100_000)
     states: dict[Name, State]
@@ -352,6 +355,12 @@ class Body(Frozen):
     def document(self) -> Json:
         """As its file says it: what is not said is left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"spanreel": FORMAT}
+
+    def asking(self, said: Llm | Extract) -> tuple[str | None, Json]:
+        """The model that a call of it asks, and the parameters of the request."""
+        defaults = dict(self.llm_defaults)
+        model = defaults.pop("model", None)
+        return said.model or model, {**defaults, **said.parameters}
 
     @property
     def hash(self) -> str:
@@ -373,7 +382,7 @@ def _undoing(state: State) -> str | None:
 def without_provenance(document: Json) -> Json:
     """The document of a body without the keys that only tell where it came from."""
     states = {
-        name: {key: value for key, value in state.items() if key not in PROVENANCE}
+        name: {key: _ordered(key, value) for key, value in state.items() if key not in PROVENANCE}
         for name, state in document.get("states", {}).items()
     }
     params = {
@@ -382,3 +391,14 @@ def without_provenance(document: Json) -> Json:
     }
     kept = {key: value for key, value in document.items() if key not in PROVENANCE}
     return {**kept, "params": params, "states": states}
+
+
+def _ordered(key: str, value: Any) -> Any:
+    """`set` as a list where one of its values may name another variable of it: there the order makes a difference."""
+    if key != "set" or not isinstance(value, dict):
+        return value
+    said = {name: canonical_json(one) for name, one in cast("Json", value).items()}
+    names_another = any(
+        "{{" in text and name in text for name in said for other, text in said.items() if other != name
+    )
+    return [[name, one] for name, one in cast("Json", value).items()] if names_another else value

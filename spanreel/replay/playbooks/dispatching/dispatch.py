@@ -219,10 +219,10 @@ class _Dispatch:
 
     def wanted(self, plan: _Plan) -> Wanted:
         """What its run is given."""
-        given = self.survey.toolbox.given
+        given, modules = self.survey.toolbox.given, sorted(self.survey.toolbox.modules)
         asked = self.asked
         return Wanted(
-            plan.params, asked.mode, given, model=asked.model, store=asked.store, load=loader(asked.store)
+            plan.params, asked.mode, given, modules, asked.model, store=asked.store, load=loader(asked.store)
         )
 
     # what came of it
