@@ -200,8 +200,9 @@ def _tell(found: Dispatched) -> None:
         note(f"saved: {', '.join(parts)}")
     if found.by != "playbook":
         for one in found.considered[:5]:
-            why = ", ".join(reason.code for reason in one.reasons_against)
-            note(f"  {one.name}@{one.version}: {why or 'fits'}")
+            why = ", ".join(dict.fromkeys(reason.code for reason in one.reasons_against))
+            taken = chosen is not None and one.hash == chosen.hash and not found.dry
+            note(f"  {one.name}@{one.version}: {why or ('was taken' if taken else 'fits')}")
 
 
 def _tell_one(one: Considered) -> None:

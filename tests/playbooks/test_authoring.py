@@ -159,8 +159,8 @@ def test_a_body_is_not_run_with_other_code_than_it_was_made_of() -> None:
         update={"states": {"a": body.states["a"].model_copy(update={"code": "c1:state-00000000-0"})}}
     )
     with pytest.raises(ContractChanged, match="state a of aut"):
-        Playbook.of(stale).run()
-    assert Playbook.of(body).run().ok
+        Playbook.of(stale).run(modules=[__name__])
+    assert Playbook.of(body).run(modules=[__name__]).ok
 
 
 def state_now() -> None:

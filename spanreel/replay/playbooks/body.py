@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -382,7 +382,7 @@ def _undoing(state: State) -> str | None:
 def without_provenance(document: Json) -> Json:
     """The document of a body without the keys that only tell where it came from."""
     states = {
-        name: {key: value for key, value in state.items() if key not in PROVENANCE}
+        name: {key: _ordered(key, value) for key, value in state.items() if key not in PROVENANCE}
         for name, state in document.get("states", {}).items()
     }
     params = {
@@ -391,3 +391,14 @@ def without_provenance(document: Json) -> Json:
     }
     kept = {key: value for key, value in document.items() if key not in PROVENANCE}
     return {**kept, "params": params, "states": states}
+
+
+def _ordered(key: str, value: Any) -> Any:
+    """`set` as a list where one of its values may name another variable of it: there the order makes a difference."""
+    if key != "set" or not isinstance(value, dict):
+        return value
+    said = {name: canonical_json(one) for name, one in cast("Json", value).items()}
+    names_another = any(
+        "{{" in text and name in text for name in said for other, text in said.items() if other != name
+    )
+    return [[name, one] for name, one in cast("Json", value).items()] if names_another else value

@@ -25,6 +25,7 @@ from spanreel.replay.playbooks.engine import mending
 from spanreel.replay.playbooks.engine.driver import Hook, Repairer, World, adrive, drive
 from spanreel.replay.playbooks.engine.pinning import check_code, pinned
 from spanreel.replay.playbooks.engine.toolbox import Tools, gathered
+from spanreel.replay.playbooks.formats.flow import functions_of
 from spanreel.replay.playbooks.result import PlaybookResult, StoppedBy
 from spanreel.replay.playbooks.walk import walk
 from spanreel.wire import attributes as names
@@ -293,8 +294,7 @@ class Execution:
             one for one in self._wanted.modules if isinstance(one, str) and not executors.is_named(one)
         ]
         for body in (self.body, *self._bodies.values()):
-            functions = [one.python for one in body.states.values() if one.python]
-            places = self._toolbox.places([*body.tools, *functions])
+            places = self._toolbox.places([*body.tools, *functions_of(body)])
             if places is None:
                 return None
             found += [one for one in places if one not in found]

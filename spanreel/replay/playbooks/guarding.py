@@ -56,6 +56,8 @@ class Guarding:
         self.models = self.tools = 0
         self.last: Any = None
         self.mended: dict[str, State] = {}
+        self.unsure = False
+        """Whether a call of the state under way failed that writes, and may have done so."""
 
     # parameters
 
@@ -260,6 +262,15 @@ class Guarding:
             raise Stopped(Failure("approval", name, str(error), error)) from error
         except Exception as error:
             raise Stopped(Failure(guard, name, told(error), error)) from error
+
+    def made(self, asked: asks.Call, known: ToolFacts) -> Walking:
+        """A tool call. One that fails may have happened, unless the tool does not even take its arguments."""
+        try:
+            return (yield from self.thrown(asked.state, asked))
+        except Stopped:
+            begun = known.takes is None or known.takes(asked.args)
+            self.unsure = self.unsure or (asked.safety != "read" and begun)
+            raise
 
     def stop(self, guard: Guard, name: str, reason: str) -> NoReturn:
         """A guard says no.

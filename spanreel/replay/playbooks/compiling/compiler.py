@@ -6,6 +6,7 @@ refuses (`NotCompilable`, with a reason).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -219,12 +220,17 @@ def _body(
 
 
 def _goal(run: Cleaned, parts: Assembled) -> str:
-    """The first thing that was said, its values replaced by the names of the parameters."""
+    """The first thing that was said, each value of a parameter replaced by ``{its name}``."""
     text = next((one.text for one in run.run.said if " " in one.text.strip()), "")
-    for name, value in parts.values[run.index].items():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str) and len(one) > 2:
-                text = text.replace(one, name)
+    named = {
+        one: name
+        for name, value in parts.values[run.index].items()
+        for one in (value if isinstance(value, list) else [value])
+        if isinstance(one, str) and len(one) > 2
+    }
+    if named:
+        longest_first = "|".join(map(re.escape, sorted(named, key=len, reverse=True)))
+        text = re.sub(rf"(?<!\w)(?:{longest_first})(?!\w)", lambda hit: f"{{{named[hit[0]]}}}", text)
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_GOAL else f"{line[: LONGEST_GOAL - 1]}…"
 

@@ -27,6 +27,7 @@ from spanreel.replay.playbooks.engine import asking, surroundings
 from spanreel.replay.playbooks.engine.context import Context, called
 from spanreel.replay.playbooks.engine.state_spans import StateSpans
 from spanreel.replay.playbooks.engine.toolbox import Toolbox, function_of
+from spanreel.replay.playbooks.unsayable import sayable
 
 Repairer: TypeAlias = "Callable[[Body, asks.Failure, Mapping[str, Any]], Any]"
 """Asked, in a guided run, for what to try instead of a state that failed: a state, a patch of the body, or None."""
@@ -74,10 +75,10 @@ class World:
         match asked:
             case asks.Call(purpose="compensation"):
                 with self.spans.undoing(asked.state):
-                    return codec.plain(self.tools.call(asked))
+                    return sayable(self.tools.call(asked))
             case asks.Call():
                 self.tool_calls += 1
-                return codec.plain(self.tools.call(asked))
+                return sayable(self.tools.call(asked))
             case asks.Ask():
                 with self._asking():
                     return self._paid(asking.ask(asked, self.model))
@@ -101,10 +102,10 @@ class World:
         match asked:
             case asks.Call(purpose="compensation"):
                 with self.spans.undoing(asked.state):
-                    return codec.plain(await self.tools.acall(asked))
+                    return sayable(await self.tools.acall(asked))
             case asks.Call():
                 self.tool_calls += 1
-                return codec.plain(await self.tools.acall(asked))
+                return sayable(await self.tools.acall(asked))
             case asks.Ask():
                 with self._asking():
                     return self._paid(await asking.aask(asked, self.model))
@@ -196,8 +197,8 @@ class World:
 
     def _ran(self, asked: asks.RunPython, context: Context, returned: Any) -> Any:
         if not asked.written:
-            return codec.plain(returned)
-        said = {name: codec.plain(value) for name, value in context.changed.items()}
+            return sayable(returned)
+        said = {name: sayable(value) for name, value in context.changed.items()}
         self.set_as |= {name: (said[name], value) for name, value in context.changed.items()}
         return Ran(said, returned)
 

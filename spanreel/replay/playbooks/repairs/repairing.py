@@ -90,6 +90,8 @@ def repair(ref: str, wanted: Wanted, store: str | os.PathLike[str] | Library | N
             "the patch changes nothing that the playbook does", "say what to change: --patch FILE"
         )
     report = found.model_dump(mode="json", by_alias=True, exclude={"body"})
+    if isinstance(entry.report, Mapping) and "savings" in entry.report:  # its source runs are the same
+        report["savings"] = entry.report["savings"]
     why = wanted.reason or "; ".join(change.why for change in found.changes) or "patched by hand"
     added = library.add(
         body, origin=found.origin, parent=entry.hash, actor=wanted.actor, reason=why, report=report
