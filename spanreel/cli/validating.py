@@ -13,6 +13,8 @@ from spanreel.cli.terminal import note, say, say_json
 from spanreel.exceptions import BadInput
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from spanreel.cli.objects import Finding
     from spanreel.replay.playbooks.body import Body, Param
     from spanreel.replay.playbooks.formats.target import Target
@@ -76,6 +78,7 @@ def validate(
     try:
         found = find(target, store)
         problems = [_finding(found, problem) for problem in _problems(found, strict or bool(tools))]
+        problems += [_finding(found, problem) for problem in _observed(found, store)] if strict else []
     except BadInput as error:
         if not json:
             raise
@@ -120,6 +123,24 @@ def _problems(found: Target, registered: bool) -> list[Problem]:
     if registered and found.body is not None:
         problems += unregistered(found.body, Toolbox().names())
     return problems
+
+
+def _observed(found: Target, store: Path | None) -> list[Problem]:
+    """Where its functions led, and nothing says that they do."""
+    from spanreel.replay.graphs import undeclared
+    from spanreel.replay.playbooks.formats.wellformed import Problem
+
+    if found.body is None:
+        return []
+    return [
+        Problem(
+            ("states", one),
+            f"runs of it went on to {to} ({times}×), and no edge says so",
+            f"declare it: edges: [{{from: {one}, to: {to}}}]",
+            "warning",
+        )
+        for (one, to), times in sorted(undeclared(found.body, store).items())
+    ]
 
 
 def _finding(found: Target, problem: Problem) -> Finding:

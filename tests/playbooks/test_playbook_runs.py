@@ -132,3 +132,11 @@ def test_a_run_that_is_broken_off_has_a_status(
         Playbook.load(body).run()
     recorded.flush()
     assert load("last").status == status
+
+
+def test_a_result_is_a_table_in_a_notebook(recorded: spanreel.Instrumentation) -> None:
+    """What stopped it included; what it says is escaped."""
+    result = Playbook.load({**BODY, "output": "<b>{{ order.order }}</b>"}).run(order_id="W1")
+    assert "get → pay" in result._repr_html_()
+    assert "&lt;b&gt;W1" in result._repr_html_()
+    assert "failed: expect" in Playbook.load(BODY).run(order_id="W0")._repr_html_()
