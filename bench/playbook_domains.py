@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import copy
-import datetime
+import datetime as dt
 import gzip
 import importlib
 import importlib.util
@@ -267,7 +267,7 @@ def _state(value: Any, seen: set[int]) -> str:
         return "{" + ", ".join(f"{key!r}: {_state(one, seen)}" for key, one in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_state(one, seen) for one in value) + "]"
-    if isinstance(value, (random.Random, datetime.datetime)):  # when a file was touched is no difference
+    if isinstance(value, (random.Random, dt.datetime)):  # when a file was touched is no difference
         return ""
     if not hasattr(value, "__dict__"):
         return repr(value)

@@ -33,9 +33,9 @@ sys.path.insert(0, str(HERE.parent))
 import playbook_domains as domains  # noqa: E402
 from playbook_runs import Episode  # noqa: E402
 from playbook_walks import Played, Tape, play, safety_of  # noqa: E402
-from spanreel.replay.playbooks.compiling import compile_runs, params_of  # noqa: E402
 
 from spanreel.exceptions import NotCompilable  # noqa: E402
+from spanreel.replay.playbooks.compiling import compile_runs, params_of  # noqa: E402
 
 ACROSS = (2, 3, 5)
 

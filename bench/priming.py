@@ -28,11 +28,11 @@ import openai
 import spanreel
 from spanreel.instrument import invocation
 from spanreel.replay.playbooks.compiling.compiler import compile_runs
-from spanreel.replay.playbooks.dispatch import dispatch
-from spanreel.replay.playbooks.library import Library
-from spanreel.replay.playbooks.prime import prime
-from spanreel.replay.playbooks.promoting import promote
-from spanreel.replay.playbooks.shadow import shadow_over
+from spanreel.replay.playbooks.dispatching.dispatch import dispatch
+from spanreel.replay.playbooks.dispatching.prime import prime
+from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.governance.promoting import promote
+from spanreel.replay.playbooks.shadows.shadow import shadow_over
 
 GOAL = "exchange the item of a delivered order"
 INSTRUCTIONS = "You are a clerk at an order desk. Use the tools, then say what you did."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spanreel.replay.playbooks.lifecycle import DISPATCHABLE, STATUSES, TRANSITIONS
+from spanreel.replay.playbooks.governance.lifecycle import DISPATCHABLE, STATUSES, TRANSITIONS
 
 PAGE = Path(__file__).parent / "playbooks-lifecycle.md"
 BEGIN, END = "<!-- drawn by draw_lifecycle.py from the table -->", "<!-- end of what is drawn -->"

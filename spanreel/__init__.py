@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from spanreel.replay.compare import ReplayComparison
     from spanreel.replay.execution import replaying
     from spanreel.replay.load import diff, load
-    from spanreel.replay.playbooks.dispatch import adispatch, dispatch
+    from spanreel.replay.playbooks.dispatching.dispatch import adispatch, dispatch
+    from spanreel.replay.playbooks.dispatching.prime import prime
+    from spanreel.replay.playbooks.dispatching.suggest import suggest
     from spanreel.replay.playbooks.playbook import Playbook
-    from spanreel.replay.playbooks.prime import prime
-    from spanreel.replay.playbooks.suggest import suggest
     from spanreel.replay.timeline import Replay
 
 __all__ = [
@@ -80,10 +80,10 @@ _HOMES = {
     "replaying": "spanreel.replay.execution",
     "diff": "spanreel.replay.load",
     "load": "spanreel.replay.load",
-    "adispatch": "spanreel.replay.playbooks.dispatch",
-    "dispatch": "spanreel.replay.playbooks.dispatch",
-    "prime": "spanreel.replay.playbooks.prime",
-    "suggest": "spanreel.replay.playbooks.suggest",
+    "adispatch": "spanreel.replay.playbooks.dispatching.dispatch",
+    "dispatch": "spanreel.replay.playbooks.dispatching.dispatch",
+    "prime": "spanreel.replay.playbooks.dispatching.prime",
+    "suggest": "spanreel.replay.playbooks.dispatching.suggest",
 }
 
 

@@ -57,7 +57,7 @@ def contract(
     """
     from spanreel.cli.overrides import Usage
     from spanreel.replay import snapshots
-    from spanreel.replay.playbooks.target import modules
+    from spanreel.replay.playbooks.formats.target import modules
     from spanreel.replay.surface import compared
 
     if bool(targets) == (agent is not None):

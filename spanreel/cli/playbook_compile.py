@@ -87,7 +87,7 @@ def compile_(
     """
     from spanreel.replay.load import replay_of
     from spanreel.replay.playbooks.compiling import compile_runs
-    from spanreel.replay.playbooks.library import Library
+    from spanreel.replay.playbooks.governance.library import Library
 
     matchers = _matchers(match or ())
     compiled = compile_runs(
@@ -115,7 +115,7 @@ def compile_(
 def _written(body: Body, file: Path) -> None:
     import json
 
-    from spanreel.replay.playbooks.write import to_yaml
+    from spanreel.replay.playbooks.formats.write import to_yaml
 
     text = (
         json.dumps(body.document(), indent=2, ensure_ascii=False) if file.suffix == ".json" else to_yaml(body)

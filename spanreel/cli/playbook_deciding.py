@@ -15,8 +15,8 @@ from spanreel.exceptions import Refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from spanreel.replay.playbooks.promoting import Judged
-    from spanreel.replay.playbooks.shelf import Entry
+    from spanreel.replay.playbooks.governance.promoting import Judged
+    from spanreel.replay.playbooks.governance.shelf import Entry
 
 
 def promote(
@@ -59,9 +59,9 @@ def promote(
         spanreel playbook promote exchange-item --reason "a week in shadow"
         spanreel playbook promote exchange-item@3 --force --reason "the demo"
     """
-    from spanreel.replay.playbooks.library import Library
-    from spanreel.replay.playbooks.promoting import judged
-    from spanreel.replay.playbooks.promoting import promote as promoted
+    from spanreel.replay.playbooks.governance.library import Library
+    from spanreel.replay.playbooks.governance.promoting import judged
+    from spanreel.replay.playbooks.governance.promoting import promote as promoted
 
     if to not in ("active", "shadow"):
         raise typer.BadParameter(f"{to!r} is neither active nor shadow", param_hint="--to")
@@ -134,7 +134,7 @@ def retire(
 def _decide(
     ref: str, kind: str, reason: str | None, actor: str | None, json: bool, store: Path | None
 ) -> None:
-    from spanreel.replay.playbooks.library import Library
+    from spanreel.replay.playbooks.governance.library import Library
 
     library, who = Library(store), actor_of(actor)
     entry = library.get(ref)

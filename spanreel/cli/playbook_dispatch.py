@@ -11,8 +11,8 @@ from spanreel.cli.options import Json, Store
 from spanreel.cli.terminal import note, say, say_json
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.choosing import Considered
-    from spanreel.replay.playbooks.dispatched import Dispatched
+    from spanreel.replay.playbooks.dispatching.choosing import Considered
+    from spanreel.replay.playbooks.dispatching.dispatched import Dispatched
 
 Goal: TypeAlias = Annotated[
     str, typer.Argument(metavar="GOAL", help="What is to be done, in words.", show_default=False)
@@ -75,7 +75,7 @@ def dispatch(
         spanreel playbook dispatch "exchange it" --fallback shop.agent:run
     """
     from spanreel.cli.inputs import inputs as read
-    from spanreel.replay.playbooks.dispatch import dispatch as run
+    from spanreel.replay.playbooks.dispatching.dispatch import dispatch as run
 
     found = run(
         goal,
@@ -111,8 +111,8 @@ def suggest(
         spanreel playbook suggest "exchange an item" --tools shop.tools
     """
     from spanreel.cli.inputs import inputs as read
-    from spanreel.replay.playbooks.suggest import Suggestions
-    from spanreel.replay.playbooks.suggest import suggest as look
+    from spanreel.replay.playbooks.dispatching.suggest import Suggestions
+    from spanreel.replay.playbooks.dispatching.suggest import suggest as look
 
     found = look(goal, read(input, inputs), tools, store, agent=agent, all_of_them=every)
     if json:
@@ -139,7 +139,7 @@ def prime(
         spanreel playbook prime "exchange an item"
     """
     from spanreel.cli.inputs import inputs as read
-    from spanreel.replay.playbooks.prime import prime as look
+    from spanreel.replay.playbooks.dispatching.prime import prime as look
 
     found = look(goal, read(input, inputs), store=store, agent=agent, most=most)
     if json:
@@ -198,8 +198,9 @@ def _tell(found: Dispatched) -> None:
         note(f"saved: {', '.join(parts)}")
     if found.by != "playbook":
         for one in found.considered[:5]:
-            why = ", ".join(reason.code for reason in one.reasons_against)
-            note(f"  {one.name}@{one.version}: {why or 'fits'}")
+            why = ", ".join(dict.fromkeys(reason.code for reason in one.reasons_against))
+            taken = chosen is not None and one.hash == chosen.hash and not found.dry
+            note(f"  {one.name}@{one.version}: {why or ('was taken' if taken else 'fits')}")
 
 
 def _tell_one(one: Considered) -> None:

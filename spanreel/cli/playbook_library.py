@@ -12,7 +12,7 @@ from spanreel.cli.terminal import console, draw, note, say, say_json
 from spanreel.exceptions import BadInput
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.library import Library
+    from spanreel.replay.playbooks.governance.library import Library
 
 Ref: TypeAlias = Annotated[
     str,
@@ -45,8 +45,8 @@ def list_(
         spanreel playbook list --status active
     """
     from spanreel.cli.playbook_objects import PlaybookList, line_of
-    from spanreel.replay.playbooks.library import Library
-    from spanreel.replay.playbooks.lifecycle import STATUSES
+    from spanreel.replay.playbooks.governance.library import Library
+    from spanreel.replay.playbooks.governance.lifecycle import STATUSES
 
     if status is not None and status not in STATUSES:
         raise typer.BadParameter(f"{status!r} is none of {', '.join(STATUSES)}", param_hint="--status")
@@ -79,7 +79,7 @@ def show(
         spanreel playbook show exchange-item
         spanreel playbook show exchange-item@2 --yaml
     """
-    from spanreel.replay.playbooks.library import Library
+    from spanreel.replay.playbooks.governance.library import Library
 
     library = Library(store)
     entry = library.get(playbook)
@@ -89,7 +89,7 @@ def show(
         say_json(shown(entry).to_json(indent=2))
         return
     if yaml:
-        from spanreel.replay.playbooks.write import to_yaml
+        from spanreel.replay.playbooks.formats.write import to_yaml
 
         print(to_yaml(entry.body), end="")
         return
@@ -113,7 +113,7 @@ def why(
         spanreel playbook why exchange-item exchange
         spanreel playbook why exchange-item@2 --json
     """
-    from spanreel.replay.playbooks.why import why as explained
+    from spanreel.replay.playbooks.governance.why import why as explained
 
     found = explained(playbook, state, store)
     if json:
@@ -134,8 +134,8 @@ def candidate(playbook: Ref, json: Json = False, store: Store = None) -> None:
         spanreel playbook candidate exchange-item@2 --json
     """
     from spanreel.cli.playbook_objects import candidate_of
-    from spanreel.replay.playbooks.library import Library
-    from spanreel.replay.playbooks.promoting import judged
+    from spanreel.replay.playbooks.governance.library import Library
+    from spanreel.replay.playbooks.governance.promoting import judged
 
     library = Library(store)
     entry = library.get(playbook)
@@ -172,7 +172,7 @@ def export(
         spanreel playbook export exchange-item -o exchange-item.yaml
         spanreel playbook export exchange-item@2 > exchange-item.yaml
     """
-    from spanreel.replay.playbooks.exchange import exported
+    from spanreel.replay.playbooks.governance.exchange import exported
 
     entry, text = exported(playbook, store, as_json=output is not None and output.suffix == ".json")
     if output is None:
@@ -200,7 +200,7 @@ def import_(
     """
     from spanreel.cli.deciding import actor_of
     from spanreel.cli.playbook_objects import PlaybookList, line_of
-    from spanreel.replay.playbooks.exchange import imported
+    from spanreel.replay.playbooks.governance.exchange import imported
 
     found = [imported(file, store, actor_of(None)) for file in files]
     if json:

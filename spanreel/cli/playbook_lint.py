@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spanreel.replay.playbooks.body import Body
-    from spanreel.replay.playbooks.difference import PlaybookDiff
-    from spanreel.replay.playbooks.lint import Lint
-    from spanreel.replay.playbooks.simulation import PlannedState, Simulation
+    from spanreel.replay.playbooks.planning.lint import Lint
+    from spanreel.replay.playbooks.planning.simulation import PlannedState, Simulation
+    from spanreel.replay.playbooks.repairs.difference import PlaybookDiff
 
 Which: TypeAlias = Annotated[
     str,
@@ -51,7 +51,7 @@ def lint(
         spanreel playbook lint exchange-item
         spanreel playbook lint exchange.yaml --tools shop.tools --strict
     """
-    from spanreel.replay.playbooks.rehearsal import linted
+    from spanreel.replay.playbooks.governance.rehearsal import linted
 
     body, report = body_of(playbook, store)
     found = linted(body, modules=tools or (), report=report)
@@ -103,7 +103,7 @@ def simulate(
         spanreel playbook simulate exchange-item --from last --json
     """
     from spanreel.cli.inputs import values
-    from spanreel.replay.playbooks.rehearsal import simulated
+    from spanreel.replay.playbooks.governance.rehearsal import simulated
 
     body, _ = body_of(playbook, store)
     params = values(param or (), "--param", body)
@@ -171,7 +171,7 @@ def diff(
         spanreel playbook diff exchange-item@1 exchange-item@2
         spanreel playbook diff exchange-item exchange.yaml --json
     """
-    from spanreel.replay.playbooks.difference import compared
+    from spanreel.replay.playbooks.repairs.difference import compared
 
     one, other = body_of(a, store)[0], body_of(b, store)[0]
     found = compared(one, other)
@@ -211,7 +211,7 @@ def body_of(named: str, store: Path | None) -> tuple[Body, Any]:
         UnknownPlaybook, BadInput: there is none.
     """
     from spanreel.exceptions import UnknownPlaybook
-    from spanreel.replay.playbooks.library import Library
+    from spanreel.replay.playbooks.governance.library import Library
 
     try:
         entry = Library(store).get(named)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from spanreel.replay.playbooks.evidence import Executed
+from spanreel.replay.playbooks.governance.evidence import Executed
 from spanreel.replay.timeline import Frozen
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.promoting import Judged
-    from spanreel.replay.playbooks.shelf import Entry
+    from spanreel.replay.playbooks.governance.promoting import Judged
+    from spanreel.replay.playbooks.governance.shelf import Entry
 
 
 class PlaybookLine(Frozen):

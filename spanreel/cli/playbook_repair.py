@@ -14,7 +14,7 @@ from spanreel.cli.playbook_lint import Tools, tell_changes
 from spanreel.cli.terminal import note, say, say_json
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.review import Reviewed
+    from spanreel.replay.playbooks.governance.review import Reviewed
 
 
 def repair(
@@ -74,8 +74,8 @@ def repair(
         spanreel playbook repair exchange-item --counterexample last:failed
     """
     from spanreel.cli.inputs import values
-    from spanreel.replay.playbooks import repairing
-    from spanreel.replay.playbooks.library import Library
+    from spanreel.replay.playbooks.governance.library import Library
+    from spanreel.replay.playbooks.repairs import repairing
 
     library, who = Library(store), actor_of(actor)
     if counterexample is not None:
@@ -94,7 +94,7 @@ def repair(
         reason=reason,
     )
     if dry_run:
-        found, ref, status = repairing.found_for(entry, wanted, library), "(not kept)", "not kept"
+        found, ref, status = repairing.found_for(entry, wanted, library), entry.name, "not kept"
     else:
         made = repairing.repair(playbook, wanted, library)
         found, ref, status = made.repair, made.entry.ref, made.entry.status
@@ -106,7 +106,7 @@ def repair(
 
 def _tell(before: Any, found: Any, ref: str, status: str) -> None:
     from spanreel.replay.playbooks.body import Body
-    from spanreel.replay.playbooks.difference import compared
+    from spanreel.replay.playbooks.repairs.difference import compared
 
     for change in found.changes:
         say(f"{change.rule}: {change.why}")
@@ -114,7 +114,7 @@ def _tell(before: Any, found: Any, ref: str, status: str) -> None:
     for flag in found.flags:
         note(f"  look at this: {FLAGS.get(flag, flag)}")
     short = found.hash.removeprefix("sha256:")[:12]
-    say(f"{found.name} {ref} ({short}) is {'' if status == 'not kept' else 'in '}{status}")
+    say(f"{ref} ({short}) is {'' if status == 'not kept' else 'in '}{status}")
     if status == "review":
         note(f'next: spanreel playbook review {ref} --approve --reason "…"')
 
@@ -131,7 +131,7 @@ FLAGS = {
 
 
 def _keep(library: Any, playbook: str, run: str, reason: str | None, who: Any) -> None:
-    from spanreel.replay.playbooks.review import keep_counterexample
+    from spanreel.replay.playbooks.governance.review import keep_counterexample
 
     entry = keep_counterexample(playbook, run, reason, who, library)
     say(f"run {run} stays with {entry.ref} as a counterexample")
@@ -190,9 +190,9 @@ def review(
     """
     from spanreel.cli.inputs import values
     from spanreel.cli.overrides import Usage
-    from spanreel.replay.playbooks.library import Library
-    from spanreel.replay.playbooks.review import Verdict, waiting
-    from spanreel.replay.playbooks.review import review as decided
+    from spanreel.replay.playbooks.governance.library import Library
+    from spanreel.replay.playbooks.governance.review import Verdict, waiting
+    from spanreel.replay.playbooks.governance.review import review as decided
 
     if approve == reject:
         raise Usage("a review approves or rejects", "give one of --approve and --reject")
@@ -217,7 +217,9 @@ def review(
 def _tell_review(found: Reviewed) -> None:
     for one in found.validated or ():
         mark = "✓" if one.passed else "✗"
-        note(f"  {mark} {one.role} {one.run_id[:12]}: {one.verdict}{f', {one.why}' if one.why else ''}")
+        note(
+            f"  {mark} {one.role} {one.run_id[:12]}: {one.verdict.replace('_', ' ')}{f', {one.why}' if one.why else ''}"
+        )
     if found.decision == "approved" and found.validated is None:
         note("  approved without a look at what is recorded")
     short = found.hash.removeprefix("sha256:")[:12]

@@ -101,9 +101,9 @@ def run(
         spanreel playbook run refund.yaml --params @params.json --mode guided
         spanreel playbook run refund@3 --param order_id=W1 --max-seconds 30 --json
     """
-    from spanreel.replay.playbooks import running
     from spanreel.replay.playbooks.body import Limits
-    from spanreel.replay.playbooks.target import resolve
+    from spanreel.replay.playbooks.engine import running
+    from spanreel.replay.playbooks.formats.target import resolve
 
     given = running.inputs_of(param or (), params)
     modules = running.tool_modules(tools or ())
@@ -126,7 +126,7 @@ def _run(
     body: Body, given: dict[str, Any], mode: Mode, modules: Sequence[str], model: str | None, about: Any,
     *, task: str | None = None, store: Path | None = None, dry: bool = False,
 ) -> PlaybookResult:  # fmt: skip
-    from spanreel.replay.playbooks import running
+    from spanreel.replay.playbooks.engine import running
     from spanreel.replay.playbooks.entry import Wanted
 
     wanted = Wanted(
@@ -192,8 +192,8 @@ def run_target(
     Raises:
         SpanreelError: there is none, or it cannot be run.
     """
-    from spanreel.replay.playbooks import running
-    from spanreel.replay.playbooks.target import find
+    from spanreel.replay.playbooks.engine import running
+    from spanreel.replay.playbooks.formats.target import find
 
     modules = running.tool_modules(tools)
     found = find(target, store)
@@ -211,7 +211,7 @@ def run_target(
 
 
 def _checked(found: Any, inputs: dict[str, Any], *, json: bool) -> int:
-    from spanreel.replay.playbooks.looking import problems
+    from spanreel.replay.playbooks.engine.looking import problems
     from spanreel.replay.playbooks.result import TargetCheck
 
     lines = problems(found, inputs)

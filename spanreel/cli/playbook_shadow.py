@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spanreel.replay.playbooks.body import Body
-    from spanreel.replay.playbooks.shadow import Shadowed, ShadowReport
+    from spanreel.replay.playbooks.shadows.shadow import Shadowed, ShadowReport
 
 
 def shadow(
@@ -34,7 +34,8 @@ def shadow(
         str | None,
         typer.Option(
             metavar="FILTER",
-            help="All runs that fit: agent= status= session= since= until= goal~= tag.KEY= limit=.",
+            help="All runs that fit: agent= status= session= since= until= goal~= tag.KEY= limit=; "
+            "without status= those that succeeded.",
             show_default=False,
         ),
     ] = None,
@@ -75,7 +76,7 @@ def shadow(
         spanreel playbook shadow exchange-item@2 last --param order_id=W1
     """
     from spanreel.exceptions import SpanreelError
-    from spanreel.replay.playbooks.over import runs_over
+    from spanreel.replay.playbooks.shadows.over import runs_over
 
     wanted = list(runs or ())
     if over is not None:
@@ -94,10 +95,10 @@ def shadow(
 def _body(name: str, store: Path | None) -> Body:
     """A file, or `module:variable`, as every TARGET is; anything else is in the library."""
     if ":" in name or name.endswith((".yaml", ".yml", ".json", ".py")):
-        from spanreel.replay.playbooks.target import resolve
+        from spanreel.replay.playbooks.formats.target import resolve
 
         return resolve(name, store)
-    from spanreel.replay.playbooks.library import Library
+    from spanreel.replay.playbooks.governance.library import Library
 
     return Library(store).get(name).body
 
@@ -114,10 +115,12 @@ def _report(
     from rich.progress import Progress
 
     from spanreel.cli.inputs import values
-    from spanreel.replay.playbooks.shadow import shadow_over
+    from spanreel.replay.playbooks.shadows.shadow import shadow_over
 
     params = values(param, "--param", body) if param else None
-    with Progress(console=console(error=True), transient=True, disable=len(runs) < 2) as progress:
+    out = console(error=True)
+    quiet = len(runs) < 2 or not out.is_interactive
+    with Progress(console=out, transient=True, disable=quiet) as progress:
         task = progress.add_task("shadow", total=len(runs))
         return shadow_over(
             body,

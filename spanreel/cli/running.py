@@ -140,7 +140,7 @@ def run(
     if len(command) > 1:
         raise Usage(f"{command[1]} after the TARGET means nothing", f"give inputs: --input NAME={command[1]}")
     from spanreel.cli.playbook_run import run_in_time, run_target
-    from spanreel.replay.playbooks import running
+    from spanreel.replay.playbooks.engine import running
 
     if timeout is not None:
         raise typer.Exit(run_in_time(timeout, store))

@@ -15,8 +15,8 @@ from spanreel.exceptions import BadInput
 if TYPE_CHECKING:
     from spanreel.cli.objects import Finding
     from spanreel.replay.playbooks.body import Body, Param
-    from spanreel.replay.playbooks.target import Target
-    from spanreel.replay.playbooks.wellformed import Problem
+    from spanreel.replay.playbooks.formats.target import Target
+    from spanreel.replay.playbooks.formats.wellformed import Problem
 
 PlaybookTarget: TypeAlias = Annotated[
     str,
@@ -64,7 +64,7 @@ def validate(
         spanreel validate playbook:exchange-item --print-inputs-template
     """
     from spanreel.cli.objects import Validation
-    from spanreel.replay.playbooks.target import find, modules
+    from spanreel.replay.playbooks.formats.target import find, modules
 
     modules(tools)
     found: Target | None = None
@@ -96,8 +96,8 @@ def validate(
 
 
 def _problems(found: Target, registered: bool) -> list[Problem]:
-    from spanreel.replay.playbooks.checking import unregistered
-    from spanreel.replay.playbooks.toolbox import Toolbox
+    from spanreel.replay.playbooks.engine.toolbox import Toolbox
+    from spanreel.replay.playbooks.formats.checking import unregistered
 
     if found.file is None:
         if found.body is None:

@@ -95,7 +95,7 @@ def body_of(target: str, store: str | os.PathLike[str] | None = None) -> Body:
     Raises:
         SpanreelError: there is none, or it cannot be read.
     """
-    from spanreel.replay.playbooks.target import find
+    from spanreel.replay.playbooks.formats.target import find
 
     found = find(target, store)
     return found.body or found.checked()

@@ -71,7 +71,7 @@ def of_body(body: Body) -> Contract:
 def _code(function: str, said: str | None) -> str | None:
     """The contract of a function's code; what the body says of it, where it is not found."""
     from spanreel.instrument.contract import of_function
-    from spanreel.replay.playbooks.toolbox import Toolbox, function_of
+    from spanreel.replay.playbooks.engine.toolbox import Toolbox, function_of
 
     try:
         here = Toolbox(modules=frozenset(sys.modules))  # what is imported already is looked at, never called

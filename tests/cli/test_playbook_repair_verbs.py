@@ -61,7 +61,7 @@ EXECUTE = """
 import spanreel
 import depot_tools
 from spanreel.replay.playbooks.entry import Wanted, run_body
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.governance.library import Library
 
 spanreel.instrument("depot")
 run_body(Library().get("move-crate").body, Wanted({"depot": "D-1"}, modules=["depot_tools"]))

@@ -7,7 +7,7 @@ from typing import Any
 import spanreel
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.entry import Wanted, run_body
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.governance.library import Library
 from spanreel.replay.playbooks.result import PlaybookResult
 
 PARCELS: dict[str, dict[str, Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -16,7 +17,7 @@ from spanreel.cli.app import app
 from spanreel.replay.playbooks.compiling import compile_runs, params_of
 from spanreel.replay.playbooks.compiling.observe import observe
 from spanreel.replay.playbooks.compiling.tape import over
-from spanreel.replay.playbooks.file import body_of
+from spanreel.replay.playbooks.formats.file import body_of
 from spanreel.replay.timeline import Replay
 
 SPACE = UUID(int=7)
@@ -49,10 +50,8 @@ def agent(city: str, *, unlucky: bool = False) -> str:
     found = ticket(city)
     path = file(found["ticket"])
     if unlucky:
-        try:
+        with contextlib.suppress(TimeoutError):
             book(found["ticket"], path, found["price"]["amount"], "late")
-        except TimeoutError:
-            pass
     booked = book(found["ticket"], path, found["price"]["amount"], "window seat")
     return f"booked {booked['booked']}"
 

@@ -12,9 +12,9 @@ import shadow_shop as shop
 
 import spanreel
 from spanreel.replay.load import load
-from spanreel.replay.playbooks.choosing import REASONS
-from spanreel.replay.playbooks.dispatch import adispatch, dispatch, wait_for_shadows
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.dispatching.choosing import REASONS
+from spanreel.replay.playbooks.dispatching.dispatch import adispatch, dispatch, wait_for_shadows
+from spanreel.replay.playbooks.governance.library import Library
 from spanreel.wire import attributes as names
 
 GOAL = "Exchange the red item of my order for a black one"

@@ -17,7 +17,7 @@ import spanreel
 from spanreel.collector.store import open_reader
 from spanreel.replay.load import load
 from spanreel.replay.playbooks.body import Body, State
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.governance.library import Library
 from spanreel.wire import attributes as names
 from spanreel.wire.spans import Span
 

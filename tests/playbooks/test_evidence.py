@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from kept_playbooks import LATER, SECOND, body, execution, put
 
-from spanreel.replay.playbooks.evidence import Evidence
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.governance.evidence import Evidence
+from spanreel.replay.playbooks.governance.library import Library
 from spanreel.wire import attributes as names
 from spanreel.wire.spans import Scope, Span
 

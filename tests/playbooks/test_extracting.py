@@ -16,8 +16,8 @@ from test_dispatch import kept
 import spanreel
 from spanreel.replay.load import load
 from spanreel.replay.playbooks.body import Param
-from spanreel.replay.playbooks.dispatch import dispatch
-from spanreel.replay.playbooks.extracting import NotExtracted, checked, stands_in
+from spanreel.replay.playbooks.dispatching.dispatch import dispatch
+from spanreel.replay.playbooks.dispatching.extracting import NotExtracted, checked, stands_in
 
 GOAL = "Exchange an item"
 TASK = "Please exchange the red item of order W1 for i-black."

@@ -18,8 +18,8 @@ from kept_playbooks import SECOND, body, execution, put
 from spanreel.collector import files
 from spanreel.collector.store import open_reader, open_writer
 from spanreel.exceptions import BadInput, NotDecidable, Refused, StoreError, UnknownPlaybook
-from spanreel.replay.playbooks.evidence import Evidence
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.governance.evidence import Evidence
+from spanreel.replay.playbooks.governance.library import Library
 from spanreel.wire import attributes as names
 from spanreel.wire import playbooks
 from spanreel.wire.spans import Span
@@ -165,7 +165,7 @@ def test_of_two_at_the_same_moment_the_store_keeps_the_first(store: Path, tmp_pa
     script.write_text(
         "import sys\n"
         "from spanreel.exceptions import NotDecidable\n"
-        "from spanreel.replay.playbooks.library import Library\n"
+        "from spanreel.replay.playbooks.governance.library import Library\n"
         "library = Library(sys.argv[1])\n"
         "entry = library.get('exchange')\n"
         "print('read', flush=True)\n"
@@ -224,7 +224,7 @@ def test_one_is_active_for_a_name_and_for_its_matchers(store: Path) -> None:
     assert [one.status for one in library.entries()] == ["retired", "active", "retired", "active"]
     last = library.get(three.hash).decisions[-1]
     assert (last.kind, last.from_, last.to) == ("superseded", "active", "retired")
-    assert last.reason == f"superseded by trade@1 ({four.short})"
+    assert last.reason == f"by trade@1 ({four.short})"
 
 
 def test_two_promoted_at_once_are_not_both_active(store: Path, tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_a_store_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> 
     (folder / "old.db").write_bytes(AT.read_bytes())
     script = (
         "import sys; from spanreel.collector.store import open_reader\n"
-        "from spanreel.replay.playbooks.library import Library\n"
+        "from spanreel.replay.playbooks.governance.library import Library\n"
         "with open_reader(__import__('pathlib').Path(sys.argv[1])) as reader:\n"
         "    print(reader.overlay, len(reader.runs()), Library(sys.argv[1]).entries())\n"
     )

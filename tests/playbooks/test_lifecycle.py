@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from kept_playbooks import SECOND, body, execution, put
 
 from spanreel.exceptions import NotDecidable, Refused, SpanreelError
-from spanreel.replay.playbooks.evidence import Evidence, Executed
-from spanreel.replay.playbooks.library import Library
-from spanreel.replay.playbooks.lifecycle import (
+from spanreel.replay.playbooks.governance.evidence import Evidence, Executed
+from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.governance.lifecycle import (
     EVENTS,
     LIVE,
     STATUSES,
@@ -28,9 +28,9 @@ from spanreel.replay.playbooks.lifecycle import (
     demoted,
     transition,
 )
-from spanreel.replay.playbooks.promoting import promote
-from spanreel.replay.playbooks.promotion import PROFILES, Gates
-from spanreel.replay.playbooks.shelf import matched_as
+from spanreel.replay.playbooks.governance.promoting import promote
+from spanreel.replay.playbooks.governance.promotion import PROFILES, Gates
+from spanreel.replay.playbooks.governance.shelf import matched_as
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PASSED = [{"gate": "min_runs", "passed": True}]

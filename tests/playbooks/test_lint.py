@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.lint import RULES, Declared, Lint, lint
+from spanreel.replay.playbooks.planning.lint import RULES, Declared, Lint, lint
 
 READ, WRITE = Declared("read"), Declared("write", idempotent=True)
 TOOLS = {"find_seat": READ, "book_seat": WRITE, "burn_seat": Declared("irreversible"), "odd_seat": Declared()}

@@ -19,8 +19,8 @@ from provider import Provider
 import spanreel
 from spanreel.exceptions import SpanreelError
 from spanreel.replay.load import load
-from spanreel.replay.playbooks.answers import answered, issues, placeholder
 from spanreel.replay.playbooks.asks import Misfit
+from spanreel.replay.playbooks.engine.answers import answered, issues, placeholder
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -238,8 +238,8 @@ def test_a_placeholder_fits_its_schema(schema: dict) -> None:
 
 def test_no_model_is_named_is_an_error_of_ours() -> None:
     """It names what to give."""
-    from spanreel.replay.playbooks.asking import request
     from spanreel.replay.playbooks.asks import Ask
+    from spanreel.replay.playbooks.engine.asking import request
 
     with pytest.raises(SpanreelError, match="--model"):
         request(Ask("s", "p", None, None, None, {}), None)

@@ -18,9 +18,10 @@ import spanreel
 from spanreel.exceptions import BadInput, EffectDenied, SpanreelError
 from spanreel.instrument import tools
 from spanreel.replay.load import load
-from spanreel.replay.playbooks import executors, target
+from spanreel.replay.playbooks import executors
 from spanreel.replay.playbooks.executors import ToolFailed
 from spanreel.replay.playbooks.executors.mcp_servers import McpServer, from_option, from_settings, mcp_tools
+from spanreel.replay.playbooks.formats import target
 from spanreel.replay.playbooks.playbook import Playbook
 
 pytest.importorskip("mcp", reason="the mcp package is not installed")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from spanreel.exceptions import BadInput
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.difference import compared, difference, renamed
-from spanreel.replay.playbooks.patch import in_order, patched
+from spanreel.replay.playbooks.repairs.difference import compared, difference, renamed
+from spanreel.replay.playbooks.repairs.patch import in_order, patched
 
 
 def body(**over: Any) -> Body:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.checking import check, unregistered
-from spanreel.replay.playbooks.file import examined
-from spanreel.replay.playbooks.flow import endless, reachable, variables
+from spanreel.replay.playbooks.formats.checking import check, unregistered
+from spanreel.replay.playbooks.formats.file import examined
+from spanreel.replay.playbooks.formats.flow import endless, reachable, variables
 
 BEGIN = """spanreel: playbook/v1
 name: p

@@ -18,7 +18,7 @@ from kept_playbooks import body, execution, put
 
 from spanreel.cli.app import main
 from spanreel.cli.schemas import json_schema
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.governance.library import Library
 
 Verb = Callable[..., Done]
 

@@ -13,7 +13,7 @@ import pytest
 import spanreel
 from spanreel.exceptions import SpanreelError
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.file import body_of
+from spanreel.replay.playbooks.formats.file import body_of
 
 CHECKS = """
 import os

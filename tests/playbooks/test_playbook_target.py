@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from spanreel.exceptions import BadInput, UnknownPlaybook
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.formats.target import find, modules, resolve
+from spanreel.replay.playbooks.governance.library import Library
 from spanreel.replay.playbooks.playbook import Playbook
-from spanreel.replay.playbooks.target import find, modules, resolve
 
 TEXT = "spanreel: playbook/v1\nname: greet\ninitial: a\nstates:\n  a: {tool: greet_somebody}\n"
 CODE = """\
@@ -165,7 +165,7 @@ def test_a_run_is_only_named() -> None:
 def test_modules_of_tools(folder: Path) -> None:
     """By name or by file; what cannot be imported is told."""
     (folder / "target_tools.py").write_text("import spanreel\n@spanreel.tool\ndef target_greet(): ...\n")
-    from spanreel.replay.playbooks.toolbox import Toolbox
+    from spanreel.replay.playbooks.engine.toolbox import Toolbox
 
     modules(["target_tools.py"])
     modules(["target_tools"])

@@ -18,9 +18,9 @@ from spanreel.collector.store import open_reader, open_writer
 from spanreel.exceptions import EffectDenied, Refused
 from spanreel.replay.load import load
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.governance.promoting import promote
 from spanreel.replay.playbooks.playbook import Playbook
-from spanreel.replay.playbooks.promoting import promote
 from spanreel.wire.spans import Span
 
 BODY: dict[str, Any] = {

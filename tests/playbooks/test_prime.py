@@ -6,8 +6,8 @@ import shadow_shop as shop
 from kept_playbooks import execution, put
 from test_dispatch import kept
 
-from spanreel.replay.playbooks.library import Library
-from spanreel.replay.playbooks.prime import prime
+from spanreel.replay.playbooks.dispatching.prime import prime
+from spanreel.replay.playbooks.governance.library import Library
 
 GOAL = "exchange an item of my order"
 

@@ -12,10 +12,10 @@ from commands import run_spans
 from kept_playbooks import body, execution, put
 
 from spanreel.exceptions import BadInput, NotDecidable, Refused
-from spanreel.replay.playbooks.evidence import Evidence, Executed
-from spanreel.replay.playbooks.library import Library
-from spanreel.replay.playbooks.promoting import promote
-from spanreel.replay.playbooks.promotion import (
+from spanreel.replay.playbooks.governance.evidence import Evidence, Executed
+from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.governance.promoting import promote
+from spanreel.replay.playbooks.governance.promotion import (
     DEFAULT,
     PROFILES,
     Gates,

@@ -10,10 +10,10 @@ from commands import run_spans
 from kept_playbooks import body, execution, put
 
 from spanreel.exceptions import BadInput, UnknownPlaybook
-from spanreel.replay.playbooks.exchange import exported, imported
-from spanreel.replay.playbooks.library import Library
-from spanreel.replay.playbooks.promoting import promote
-from spanreel.replay.playbooks.why import why
+from spanreel.replay.playbooks.governance.exchange import exported, imported
+from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.governance.promoting import promote
+from spanreel.replay.playbooks.governance.why import why
 
 REPORT = {
     "states": [

@@ -10,15 +10,15 @@ import pytest
 from commands import environment
 
 from spanreel.exceptions import Refused
-from spanreel.replay.playbooks.library import Library
-from spanreel.replay.playbooks.promoting import promote
+from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.governance.promoting import promote
 
 PROGRAM = """
 import sys
 import spanreel
 from spanreel.replay.playbooks.body import Body
 from spanreel.exceptions import Refused
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.governance.library import Library
 from spanreel.replay.playbooks.playbook import Playbook
 
 spanreel.instrument()

@@ -12,11 +12,11 @@ from parcels import DONE, active, executed, playbook
 
 import spanreel
 from spanreel.exceptions import BadInput, SpanreelError, UnknownRun
-from spanreel.replay.playbooks import repairing
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.library import Library
-from spanreel.replay.playbooks.repair import NotRepairable
-from spanreel.replay.playbooks.repairing import Repaired, Wanted
+from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.repairs import repairing
+from spanreel.replay.playbooks.repairs.repair import NotRepairable
+from spanreel.replay.playbooks.repairs.repairing import Repaired, Wanted
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from recorded_tasks import retail, safety_of
 
 from spanreel.exceptions import SpanreelError
-from spanreel.replay.playbooks.case import Case
 from spanreel.replay.playbooks.compiling import compile_runs, params_of
-from spanreel.replay.playbooks.fitting import Fit, Shown, fit
-from spanreel.replay.playbooks.repair import repaired
-from spanreel.replay.playbooks.scoring import Safeties
+from spanreel.replay.playbooks.repairs.case import Case
+from spanreel.replay.playbooks.repairs.fitting import Fit, Shown, fit
+from spanreel.replay.playbooks.repairs.repair import repaired
+from spanreel.replay.playbooks.shadows.scoring import Safeties
 from spanreel.replay.playbooks.walk import jsonable
 from spanreel.replay.timeline import Replay
 

@@ -12,14 +12,14 @@ from parcels import DONE, active, executed
 
 import spanreel
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.case import Case
-from spanreel.replay.playbooks.fitting import Shown, fit
-from spanreel.replay.playbooks.library import Library
+from spanreel.replay.playbooks.governance.library import Library
 from spanreel.replay.playbooks.playbook import Playbook
-from spanreel.replay.playbooks.renaming import Renamed, in_path, paths_to, renamed_in, renamed_keys
-from spanreel.replay.playbooks.repair import NotRepairable, Repair, repaired
-from spanreel.replay.playbooks.repairers import built_in
-from spanreel.replay.playbooks.scoring import Safeties
+from spanreel.replay.playbooks.repairs.case import Case
+from spanreel.replay.playbooks.repairs.fitting import Shown, fit
+from spanreel.replay.playbooks.repairs.renaming import Renamed, in_path, paths_to, renamed_in, renamed_keys
+from spanreel.replay.playbooks.repairs.repair import NotRepairable, Repair, repaired
+from spanreel.replay.playbooks.repairs.repairers import built_in
+from spanreel.replay.playbooks.shadows.scoring import Safeties
 from spanreel.replay.timeline import Replay, ToolCallRecord
 
 SAFETIES = Safeties.of({"find": "read", "rate": "read", "book": "write", "mail": "write"})

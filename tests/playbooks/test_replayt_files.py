@@ -11,9 +11,9 @@ from spanreel.exceptions import BadInput
 from spanreel.replay.playbooks import asks
 from spanreel.replay.playbooks.asks import Stopped, Walked
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.file import body_of, examined
+from spanreel.replay.playbooks.formats.file import body_of, examined
+from spanreel.replay.playbooks.formats.write import to_yaml
 from spanreel.replay.playbooks.walk import walk
-from spanreel.replay.playbooks.write import to_yaml
 
 TRIAGE = """\
 name: ticket triage

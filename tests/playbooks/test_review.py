@@ -14,12 +14,12 @@ import spanreel
 from spanreel.exceptions import NotDecidable, Refused
 from spanreel.instrument.tools import registered
 from spanreel.replay.load import load
-from spanreel.replay.playbooks import repairing
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.counterexamples import counterexamples
-from spanreel.replay.playbooks.library import Library
-from spanreel.replay.playbooks.repairing import Repaired, Wanted
-from spanreel.replay.playbooks.review import Reviewed, Verdict, keep_counterexample, review
+from spanreel.replay.playbooks.governance.counterexamples import counterexamples
+from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.governance.review import Reviewed, Verdict, keep_counterexample, review
+from spanreel.replay.playbooks.repairs import repairing
+from spanreel.replay.playbooks.repairs.repairing import Repaired, Wanted
 
 
 @pytest.fixture

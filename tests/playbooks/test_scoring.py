@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanreel.replay.playbooks.scoring import ProposedCall, Safeties, score
+from spanreel.replay.playbooks.shadows.scoring import ProposedCall, Safeties, score
 from spanreel.replay.timeline import Replay, ReplayStep, ToolCallRecord
 
 SAFETIES = Safeties.of({"look": "read", "pay": "write", "ship": "irreversible"})

@@ -12,9 +12,9 @@ import shadow_shop as shelf
 
 import spanreel
 from spanreel.replay.load import load
-from spanreel.replay.playbooks.beside import beside
-from spanreel.replay.playbooks.library import Library
-from spanreel.replay.playbooks.shadow import Given, shadow, shadow_over, source_of, walked
+from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.shadows.beside import beside
+from spanreel.replay.playbooks.shadows.shadow import Given, shadow, shadow_over, source_of, walked
 from spanreel.wire import attributes as names
 
 

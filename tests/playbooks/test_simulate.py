@@ -10,9 +10,9 @@ import pytest
 from spanreel.replay.playbooks.asks import ToolFacts
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.conditions import Judgement
-from spanreel.replay.playbooks.paper import Paper
-from spanreel.replay.playbooks.simulate import simulate
-from spanreel.replay.playbooks.simulation import Simulation
+from spanreel.replay.playbooks.planning.paper import Paper
+from spanreel.replay.playbooks.planning.simulate import simulate
+from spanreel.replay.playbooks.planning.simulation import Simulation
 
 SAFETY = {"get_ticket": "read", "pay": "write", "burn": "irreversible"}
 ORDER = {"status": "open", "sum": 20, "lines": [{"id": "a"}, {"id": "b"}]}

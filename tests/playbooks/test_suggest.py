@@ -10,9 +10,9 @@ from test_dispatch import kept
 
 import spanreel
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.choosing import REASONS, Known, Task, consider
-from spanreel.replay.playbooks.fulltext import stems
-from spanreel.replay.playbooks.suggest import suggest
+from spanreel.replay.playbooks.dispatching.choosing import REASONS, Known, Task, consider
+from spanreel.replay.playbooks.dispatching.fulltext import stems
+from spanreel.replay.playbooks.dispatching.suggest import suggest
 
 INPUTS = {"order": {"id": "W1"}, "new_item": "i-black"}
 
@@ -25,7 +25,7 @@ def other(name: str, goal: str, **more: object) -> Body:
 
 def test_active_playbooks_that_fit_come_first_and_say_why():
     """Then those that would fit if somebody promoted them; each with what it lacks."""
-    from spanreel.replay.playbooks.library import Library
+    from spanreel.replay.playbooks.governance.library import Library
 
     entry = kept()
     Library().add(other("exchange-money", "exchange one currency for another"))
@@ -102,8 +102,27 @@ def test_any_inputs_are_looked_at(inputs: object):
 
 def test_the_public_names():
     """`spanreel.suggest`, `.prime`, `.dispatch` and `.adispatch` are these."""
-    from spanreel.replay.playbooks import dispatch, prime
+    from spanreel.replay.playbooks.dispatching import dispatch, prime
 
     assert spanreel.suggest is suggest
     assert spanreel.prime is prime.prime
     assert (spanreel.dispatch, spanreel.adispatch) == (dispatch.dispatch, dispatch.adispatch)
+
+
+def test_a_goal_that_was_somebodys_words_is_found_by_the_playbooks_name():
+    """What a run was told seldom begins with what is done; all words of the name do as well, one of them does not."""
+
+    def fits(task: str) -> bool:
+        body = shop.body(
+            name="return-item", matchers={}, goal="A customer came to return the {item} of order {order_id}"
+        )
+        said = stems(
+            {"task": task, "goal": body.goal, "name": "return item", "all": f"return item {body.goal}"}
+        )
+        known = Known(body, "active", 1, {part: said[part] for part in ("name", "goal", "all")})
+        found = consider(Task(task, frozenset(said["task"]), INPUTS), [known])[0]
+        return not found.against("goal_mismatch")
+
+    assert fits("return an item")
+    assert not fits("exchange an item")
+    assert not fits("return the keys")

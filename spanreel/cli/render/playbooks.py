@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spanreel.replay.playbooks.body import Body, State
-    from spanreel.replay.playbooks.evidence import Evidence, Executed
-    from spanreel.replay.playbooks.shelf import Entry
+    from spanreel.replay.playbooks.governance.evidence import Evidence, Executed
+    from spanreel.replay.playbooks.governance.shelf import Entry
 
 STATUS = {
     "active": GOOD,

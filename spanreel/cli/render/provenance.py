@@ -14,7 +14,7 @@ from spanreel.cli.render.playbooks import executions, folded, pair, status
 from spanreel.replay.report.text import clean, truncated
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.provenance import PlaybookWhy, SourceStep, StateWhy
+    from spanreel.replay.playbooks.governance.provenance import PlaybookWhy, SourceStep, StateWhy
 
 
 def page(found: PlaybookWhy, width: int, *, only_state: bool = False) -> Iterator[Any]:
@@ -46,6 +46,11 @@ def page(found: PlaybookWhy, width: int, *, only_state: bool = False) -> Iterato
     yield text("decided", "bold")
     for one in found.decisions:
         yield from _decision(one, width)
+    for earlier in found.lineage:
+        yield ""
+        yield Text.assemble(text(f"decided about {earlier.ref}", "bold"), "  ", status(earlier.status))
+        for one in earlier.decisions:
+            yield from _decision(one, width)
     yield ""
     resolution = found.resolution
     yield text(f"gates (profile {resolution.get('profile')})", "bold")

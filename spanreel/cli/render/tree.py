@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,7 @@ def header(run: Replay, width: int) -> list[Text]:
         ("started", f"{words.moment(run.started_at)}, took {duration_text(run.duration)}"),
         ("tokens", _tokens(run)),
         ("cost", cost_text(run.cost) if run.cost else None),
-        ("input", words.flat(run.input) if run.input is not None else None),
+        ("input", words.flat(given) if (given := _given(run.input)) is not None else None),
     ]
     lines = [title]
     lines += [_pair(name, str(found), width) for name, found in pairs if found]
@@ -47,6 +47,12 @@ def header(run: Replay, width: int) -> list[Text]:
     lines += [_pair("approval", _gate(run, one), width, DOUBT) for one in run.approvals]
     lines += [_pair("warning", warning, width, DOUBT) for warning in run.warnings]
     return lines
+
+
+def _given(said: Any) -> Any:
+    """What the run was given; of a playbook's run the parameters: its input holds the whole body, to be run again."""
+    body = said.get("body") if isinstance(said, Mapping) else None
+    return said.get("params") if isinstance(body, Mapping) and "states" in body else said
 
 
 def _gate(run: Replay, gate: ReplayApproval) -> str:

@@ -18,20 +18,21 @@ from spanreel.instrument import codec, contract, invocation, responder
 from spanreel.instrument.invocation import FUNCTION, PROCESS, WORKFLOW, Invocation
 from spanreel.instrument.responder import LIVE
 from spanreel.replay import starting
-from spanreel.replay.playbooks import executors, mending
+from spanreel.replay.playbooks import executors
 from spanreel.replay.playbooks.asks import Stopped, Walked
 from spanreel.replay.playbooks.body import Body
-from spanreel.replay.playbooks.driver import Hook, Repairer, World, adrive, drive
-from spanreel.replay.playbooks.flow import functions_of
-from spanreel.replay.playbooks.pinning import check_code, pinned
+from spanreel.replay.playbooks.engine import mending
+from spanreel.replay.playbooks.engine.driver import Hook, Repairer, World, adrive, drive
+from spanreel.replay.playbooks.engine.pinning import check_code, pinned
+from spanreel.replay.playbooks.engine.toolbox import Tools, gathered
+from spanreel.replay.playbooks.formats.flow import functions_of
 from spanreel.replay.playbooks.result import PlaybookResult, StoppedBy
-from spanreel.replay.playbooks.toolbox import Tools, gathered
 from spanreel.replay.playbooks.walk import walk
 from spanreel.wire import attributes as names
 from spanreel.wire.content import canonical_json
 
 if TYPE_CHECKING:
-    from spanreel.replay.playbooks.asking import Model
+    from spanreel.replay.playbooks.engine.asking import Model
 
 ENTRY: Final = "spanreel.replay.playbooks.entry:execute"
 GUIDED: Final = "guided"
@@ -216,7 +217,7 @@ class Execution:
         """Of a guided run: those that it was given, then the rules."""
         if self._wanted.mode != GUIDED:
             return ()
-        from spanreel.replay.playbooks.repairers import rule
+        from spanreel.replay.playbooks.repairs.repairers import rule
 
         return (*self._wanted.repairers, rule(self._toolbox))
 

@@ -8,29 +8,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from spanreel.exceptions import BadInput
-from spanreel.replay.playbooks.authoring import Authored, F, body_of, params_of
 from spanreel.replay.playbooks.body import Body
+from spanreel.replay.playbooks.engine.authoring import Authored, F, body_of, params_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from spanreel.replay.playbooks.engine.toolbox import Tools
     from spanreel.replay.playbooks.entry import Wanted
-    from spanreel.replay.playbooks.lint import Lint
-    from spanreel.replay.playbooks.promoting import Promoted
-    from spanreel.replay.playbooks.provenance import PlaybookWhy
-    from spanreel.replay.playbooks.repairing import Repaired
+    from spanreel.replay.playbooks.governance.promoting import Promoted
+    from spanreel.replay.playbooks.governance.provenance import PlaybookWhy
+    from spanreel.replay.playbooks.governance.review import Reviewed
+    from spanreel.replay.playbooks.governance.shelf import Entry
+    from spanreel.replay.playbooks.planning.lint import Lint
+    from spanreel.replay.playbooks.planning.simulation import Simulation
+    from spanreel.replay.playbooks.repairs.repairing import Repaired
     from spanreel.replay.playbooks.result import PlaybookResult
-    from spanreel.replay.playbooks.review import Reviewed
-    from spanreel.replay.playbooks.shadow import ShadowReport
-    from spanreel.replay.playbooks.shelf import Entry
-    from spanreel.replay.playbooks.simulation import Simulation
-    from spanreel.replay.playbooks.toolbox import Tools
-
-_ROOM = "spanreel.replay.playbooks"
+    from spanreel.replay.playbooks.shadows.shadow import ShadowReport
 
 
 class Playbook:
@@ -89,12 +86,16 @@ class Playbook:
             return cls.of(what, store)
         if isinstance(what, Mapping):
             made = body_of(what)
-            for problem in import_module(f"{_ROOM}.checking").check(made):
+            from spanreel.replay.playbooks.formats.checking import check
+
+            for problem in check(made):
                 if problem.level == "error":
                     place = ".".join(map(str, problem.path)) or "playbook"
                     raise BadInput(f"{made.name}: {place}: {problem.message}", problem.remedy)
             return cls.of(made, store)
-        found = import_module(f"{_ROOM}.target").resolve(os.fspath(what), store)
+        from spanreel.replay.playbooks.formats.target import resolve
+
+        found = resolve(os.fspath(what), store)
         return found if isinstance(found, Playbook) else cls.of(found, store)
 
     @classmethod
@@ -104,7 +105,9 @@ class Playbook:
         Raises:
             BadInput: it is none; names the line.
         """
-        return cls.of(import_module(f"{_ROOM}.file").body_of(text, file), store)
+        from spanreel.replay.playbooks.formats.file import body_of
+
+        return cls.of(body_of(text, file), store)
 
     @classmethod
     def compile(cls, runs: Sequence[Any], name: str, *, store: Any = None, **options: Any) -> Playbook:
@@ -124,7 +127,9 @@ class Playbook:
         replays = [
             load(os.fspath(one), store=store) if isinstance(one, (str, os.PathLike)) else one for one in runs
         ]
-        found = import_module(f"{_ROOM}.compiling").compile_runs(replays, name, **options)
+        from spanreel.replay.playbooks.compiling import compile_runs
+
+        found = compile_runs(replays, name, **options)
         made = cls.of(found.body, store)
         made.report = found.report
         return made
@@ -250,7 +255,7 @@ class Playbook:
     def lint(self, *, modules: Sequence[Any] = ()) -> Lint:
         """What could be better about it, and what mends each point; modules: that register tools, to be imported."""
         report = self.report.model_dump(mode="json") if self.report is not None else None
-        from spanreel.replay.playbooks.rehearsal import linted
+        from spanreel.replay.playbooks.governance.rehearsal import linted
 
         return linted(self.body, modules=modules, report=report)
 
@@ -258,7 +263,7 @@ class Playbook:
         self, params: Mapping[str, Any] | None = None, /, *, run: str | None = None, modules: Sequence[Any] = (), model: str | None = None, **named: Any
     ) -> Simulation:  # fmt: skip
         """Plan a run of it on paper: nothing is called; `run`: a recorded run whose results are used, by identity."""
-        from spanreel.replay.playbooks.rehearsal import simulated
+        from spanreel.replay.playbooks.governance.rehearsal import simulated
 
         given = {**(params or {}), **named}
         return simulated(self.body, given, run=run, modules=modules, model=model, store=self._store)
@@ -273,7 +278,7 @@ class Playbook:
             UnknownPlaybook: it is not in the store.
             NotRepairable: nobody knows what would make it fit.
         """
-        from spanreel.replay.playbooks import repairing
+        from spanreel.replay.playbooks.repairs import repairing
 
         return repairing.repair(self.hash, repairing.Wanted(**wanted), self._store)
 
@@ -287,7 +292,7 @@ class Playbook:
             NotDecidable: it waits for no review.
             Refused: what is recorded speaks against it.
         """
-        from spanreel.replay.playbooks.review import Verdict, review
+        from spanreel.replay.playbooks.governance.review import Verdict, review
 
         return review(self.hash, Verdict(**said), self._store)
 
@@ -298,7 +303,7 @@ class Playbook:
             actor: who: a name or an object.
             reason: in words.
         """
-        from spanreel.replay.playbooks.library import Library
+        from spanreel.replay.playbooks.governance.library import Library
 
         report = self.report.model_dump(mode="json") if self.report is not None else None
         return Library(self._store).add(self.body, actor=actor, reason=reason, report=report)
@@ -314,7 +319,7 @@ class Playbook:
             UnknownPlaybook: it is not in the store, see `keep`.
             Refused: a gate or a hook said no; says which, and by how much.
         """
-        from spanreel.replay.playbooks.promoting import promote
+        from spanreel.replay.playbooks.governance.promoting import promote
 
         return promote(self.hash, to, store=self._store, **said)
 
@@ -324,7 +329,7 @@ class Playbook:
         Raises:
             UnknownPlaybook: it is not in the store, or has no such state.
         """
-        from spanreel.replay.playbooks.why import why
+        from spanreel.replay.playbooks.governance.why import why
 
         return why(self.hash, state, self._store)
 
@@ -339,7 +344,7 @@ class Playbook:
         Raises:
             UnknownRun, AmbiguousRun, StoreError: there is no such run, or the store cannot be read.
         """
-        from spanreel.replay.playbooks.shadow import shadow_over
+        from spanreel.replay.playbooks.shadows.shadow import shadow_over
         from spanreel.replay.timeline import Replay
 
         named = [runs] if isinstance(runs, (str, Replay)) else runs
@@ -347,8 +352,8 @@ class Playbook:
         return shadow_over(self.body, named, params, store=self._store, functions=functions, **given)
 
     def _wanted(self, params: Mapping[str, Any] | None, given: dict[str, Any]) -> Wanted:
+        from spanreel.replay.playbooks.engine.finding import loader
         from spanreel.replay.playbooks.entry import Wanted
-        from spanreel.replay.playbooks.finding import loader
 
         options = {
             name: given.pop(name) for name in _OPTIONS if name in given and name not in self.body.params

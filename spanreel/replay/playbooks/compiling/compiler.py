@@ -6,6 +6,7 @@ refuses (`NotCompilable`, with a reason).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,7 +30,7 @@ from spanreel.replay.playbooks.compiling.report import (
 )
 from spanreel.replay.playbooks.compiling.spine import Spine, spine
 from spanreel.replay.playbooks.compiling.tape import over
-from spanreel.replay.playbooks.compiling.values import key
+from spanreel.replay.playbooks.compiling.values import key, looks_failed
 from spanreel.replay.timeline import Replay
 
 LONGEST_GOAL = 200
@@ -168,7 +169,8 @@ def _checked(
 
 def _check(body: Body, parts: Assembled, run: Cleaned, flow: Flow) -> Checked:
     answers = {column.name: column.calls[run.index].result for column in flow.models}
-    walkthrough = over(body, run.run, parts.values[run.index], answers=answers)
+    well = tuple(call for call in run.run.calls if call.error is None and looks_failed(call.result) is None)
+    walkthrough = over(body, replace(run.run, calls=well), parts.values[run.index], answers=answers)
     if walkthrough.failure is not None:
         failure = walkthrough.failure
         why = f"state {failure.state}: {failure.guard}: {failure.reason}"
@@ -218,12 +220,17 @@ def _body(
 
 
 def _goal(run: Cleaned, parts: Assembled) -> str:
-    """The first thing that was said, its values replaced by the names of the parameters."""
+    """The first thing that was said, each value of a parameter replaced by ``{its name}``."""
     text = next((one.text for one in run.run.said if " " in one.text.strip()), "")
-    for name, value in parts.values[run.index].items():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str) and len(one) > 2:
-                text = text.replace(one, name)
+    named = {
+        one: name
+        for name, value in parts.values[run.index].items()
+        for one in (value if isinstance(value, list) else [value])
+        if isinstance(one, str) and len(one) > 2
+    }
+    if named:
+        longest_first = "|".join(map(re.escape, sorted(named, key=len, reverse=True)))
+        text = re.sub(rf"(?<!\w)(?:{longest_first})(?!\w)", lambda hit: f"{{{named[hit[0]]}}}", text)
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_GOAL else f"{line[: LONGEST_GOAL - 1]}…"
 

@@ -13,7 +13,7 @@ from spanreel.replay.playbooks.body import Expect
 from spanreel.replay.playbooks.compiling.expressions import Column, FromResult, Spec, specs
 from spanreel.replay.playbooks.compiling.flow import Flow
 from spanreel.replay.playbooks.compiling.observed import Call
-from spanreel.replay.playbooks.compiling.places import Key
+from spanreel.replay.playbooks.compiling.places import Key, Where
 from spanreel.replay.playbooks.compiling.values import key, same, scalar, weak
 
 NO_ERROR: Final = r"^(?!\s*(?i:error|exception|traceback|failed)\b)"
@@ -92,20 +92,45 @@ def expected(column: Column, used: Sequence[FromResult]) -> Expect | None:
     """
     results = [call.result for call in column.calls]
     if all(isinstance(result, Mapping) for result in results):
-        shape: dict[str, Any] = {"type": "object"}
-        required = sorted({form[0].name for form in _forms(used) if form and isinstance(form[0], Key)})
-        if required:
-            shape["required"] = required
+        shape = _shaped(results, list(_forms(used)))
         if not any("error" in result for result in results):
             shape["not"] = {"required": ["error"]}
         return Expect(shape=shape)
     if all(isinstance(result, (list, tuple)) for result in results):
-        return Expect(shape={"type": "array"})
+        return Expect(shape=_shaped(results, list(_forms(used))))
     if all(isinstance(result, str) and result.strip() for result in results):
         whole = any(not form for form in _forms(used))
         one_word = whole and not any(any(letter.isspace() for letter in result) for result in results)
         return Expect(regex=f"{NO_ERROR}\\S+$" if one_word else NO_ERROR)
     return None
+
+
+def _shaped(values: Sequence[Any], forms: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    """The JSON Schema of the parts that bindings take, as far as every value has them."""
+    forms = [form for form in forms if form]
+    if values and all(isinstance(value, (list, tuple)) for value in values):
+        inside = _shaped([item for value in values for item in value], _rest(forms))
+        return {"type": "array", "items": inside} if inside else {"type": "array"}
+    if not values or not all(isinstance(value, Mapping) for value in values):
+        return {}
+    names = sorted({step.name for form in forms if isinstance(step := form[0], Key)})
+    required = [name for name in names if all(name in value for value in values)]
+    shape: dict[str, Any] = {"type": "object"}
+    if required:
+        shape["required"] = required
+    parts = {
+        name: _shaped([value[name] for value in values], [form[1:] for form in forms if form[0] == Key(name)])
+        for name in required
+    }
+    if parts := {name: part for name, part in parts.items() if part}:
+        shape["properties"] = parts
+    return shape
+
+
+def _rest(forms: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """What is taken from the elements of a list: what follows, and the fields that they are picked by."""
+    picked = [(Key(form[0].field),) for form in forms if isinstance(form[0], Where)]
+    return [*(form[1:] for form in forms), *picked]
 
 
 def _forms(used: Sequence[FromResult]) -> Iterator[tuple[Any, ...]]:

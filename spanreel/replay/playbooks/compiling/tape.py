@@ -15,6 +15,7 @@ from spanreel.replay.playbooks.asks import Failure, Stopped, ToolFacts, Walked
 from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.compiling.observed import Call, Observed
 from spanreel.replay.playbooks.compiling.values import key
+from spanreel.replay.playbooks.conditions import Judgement
 from spanreel.replay.playbooks.walk import walk
 
 
@@ -62,10 +63,10 @@ def over(
         run: whose calls answer; approvals are given, models answer with what they said in that run.
         params: by name.
         safety: of tools, over what the run says.
+        answers: of models, by the variable that keeps them.
     """
-    found = Walkthrough()
-    tape = _Tape(run.calls)
-    known = {call.tool: call.safety or "write" for call in run.calls} | dict(safety or {})
+    world = _World(body, run, dict(safety or {}), dict(answers or {}))
+    found = world.found
     steps = walk(body, params)
     answer: Any = None
     thrown: Exception | None = None
@@ -79,29 +80,55 @@ def over(
             found.failure = stopped.failure
             return found
         answer, thrown = None, None
-        if isinstance(ask, asks.Known):
-            answer = ToolFacts(ask.tool, known[ask.tool]) if ask.tool in known else None
-        elif isinstance(ask, asks.Call):
-            call = tape.take(ask.tool, ask.args)
-            found.proposed.append(Proposed(ask.state, ask.tool, ask.args, ask.safety, call))
-            if call is None:
-                thrown = NotOnTape(f"the run has no call of {ask.tool} with these arguments")
-            elif call.error is not None:
-                thrown = RuntimeError(call.error)
-            else:
-                answer = call.result
-        elif isinstance(ask, asks.Gate):
-            answer = _Approved()
-        elif isinstance(ask, asks.SpentSoFar):
-            answer = asks.Spent()
-        elif isinstance(ask, asks.Ask) and body.states[ask.state].save_as in (answers or {}):
-            answer = (answers or {})[str(body.states[ask.state].save_as)]
-        elif isinstance(ask, (asks.Ask, asks.RunPython, asks.Load)):
-            thrown = NotOnTape("the run does not tell what this would have answered")
-        elif isinstance(ask, asks.Probe):
-            from spanreel.replay.playbooks.conditions import Judgement
+        try:
+            answer = world.answered(ask)
+        except (NotOnTape, RuntimeError) as error:
+            thrown = error
 
-            answer = Judgement(True, "the surroundings are not looked at over a recorded run")
+
+class _World:
+    """Answers from a run what a walk asks."""
+
+    def __init__(self, body: Body, run: Observed, safety: dict[str, str], answers: dict[str, Any]) -> None:
+        self.found = Walkthrough()
+        self._body = body
+        self._tape = _Tape(run.calls)
+        self._known = {call.tool: call.safety or "write" for call in run.calls} | safety
+        self._answers = answers
+
+    def answered(self, ask: asks.AnyAsk) -> Any:
+        """The answer.
+
+        Raises:
+            NotOnTape: the run does not tell.
+            RuntimeError: the call failed in the run.
+        """
+        if isinstance(ask, asks.Known):
+            return ToolFacts(ask.tool, self._known[ask.tool]) if ask.tool in self._known else None
+        if isinstance(ask, asks.Call):
+            return self._called(ask)
+        if isinstance(ask, asks.Gate):
+            return _Approved()
+        if isinstance(ask, asks.SpentSoFar):
+            return asks.Spent()
+        if isinstance(ask, asks.Probe):
+            return Judgement(True, "the surroundings are not looked at over a recorded run")
+        if isinstance(ask, asks.Ask):
+            name = self._body.states[ask.state].save_as
+            if name is not None and name in self._answers:
+                return self._answers[name]
+        if isinstance(ask, (asks.Ask, asks.RunPython, asks.Load)):
+            raise NotOnTape("the run does not tell what this would have answered")
+        return None
+
+    def _called(self, ask: asks.Call) -> Any:
+        call = self._tape.take(ask.tool, ask.args)
+        self.found.proposed.append(Proposed(ask.state, ask.tool, ask.args, ask.safety, call))
+        if call is None:
+            raise NotOnTape(f"the run has no call of {ask.tool} with these arguments")
+        if call.error is not None:
+            raise RuntimeError(call.error)
+        return call.result
 
 
 class _Approved:

@@ -73,6 +73,8 @@ def _weak_constant(flow: Flow, slot: Slot, given: Sequence[Given], results: Sequ
     rivals: list[Expr] = [*given, *(one.expr for one in fitting)]
     needs = frozenset(column for one in fitting for column in one.needs)
     doubts = [doubt for one in fitting for doubt in one.doubts]
+    if not rivals and seen_once(flow, slot):
+        return of_one(flow, slot)
     best: Expr = Constant(slot.values[0])
     how, why = "constant", "it is the same in every run"
     if (given or any(one.solid for one in fitting)) and all(names_data(value) for value in slot.values):
@@ -114,9 +116,24 @@ def left(flow: Flow, slot: Slot) -> Told | None:
         spec = flow.spec("typed", slot)
         doubt = "nobody knows where it comes from"
         return flow.told(Given(spec), "typed", "it has a form of its own, and no source", slot, doubt=doubt)
+    if alike and seen_once(flow, slot):
+        return of_one(flow, slot)
     if alike:
         doubt = "" if len(flow.apart(flow.whole())) > 1 else "one observation"
         return flow.told(
             Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt
         )
     return None
+
+
+def seen_once(flow: Flow, slot: Slot) -> bool:
+    """Whether several runs wrote all the same: then a value of it is as likely data as not."""
+    written = any(column.write and column.tool == slot.tool for column in flow.spine)
+    several = len(flow.runs) > 1 and len(flow.apart(flow.whole())) < 2
+    return written and several and not flow.nested and slot.values[0] is not None
+
+
+def of_one(flow: Flow, slot: Slot) -> Told:
+    """A parameter for what several runs have alike, and nothing tells apart from a constant."""
+    spec, doubt = flow.spec("typed", slot), "one observation"
+    return flow.told(Given(spec), "typed", "one observation does not make a constant", slot, doubt=doubt)

@@ -1,0 +1,1 @@
+"""The smallest change that makes a playbook do what worked, as a proposal."""

@@ -1,0 +1,1 @@
+"""Playbooks beside what an agent did: walked over recorded runs, with no effect."""
