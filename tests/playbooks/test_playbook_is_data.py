@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,4 +111,18 @@ def test_a_body_that_pins_code_imports_nothing_to_look_at_it(mark: Path) -> None
     """The contract of the code is compared only where the code may be called."""
     with pytest.raises(SpanreelError, match="nobody named that module"):
         run(book("{python: 'data_loud:anything', code: 'state:x'}"), mark)
+    assert not mark.exists()
+
+
+def test_a_condition_on_a_repository_runs_nothing_that_the_repository_names(mark: Path) -> None:
+    """git would ask a program of its config for changes."""
+    folder = mark.parent / "repository"
+    spy = mark.parent / "spy"
+    spy.write_text(f"#!/bin/sh\ntouch '{mark}'\n")
+    spy.chmod(0o700)
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    subprocess.run(["git", "-C", str(folder), "config", "core.fsmonitor", str(spy)], check=True)
+    (folder / "file").touch()
+    subprocess.run(["git", "-C", str(folder), "-c", "core.fsmonitor=false", "add", "file"], check=True)
+    run(book(f"{{pre: [{{git_clean: '{folder}'}}]}}"), mark)
     assert not mark.exists()

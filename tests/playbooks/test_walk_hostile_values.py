@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 import spanreel
+from spanreel.exceptions import BadInput
 from spanreel.replay.playbooks.body import Body, State
 from spanreel.replay.playbooks.entry import Wanted, run_body
 from spanreel.replay.playbooks.formats.checking import check
+from spanreel.replay.playbooks.formats.file import body_of
 
 done: list[Any] = []
 gives: dict[str, Any] = {}
@@ -97,24 +99,18 @@ def test_two_orders_of_set_that_come_to_different_values_have_two_hashes() -> No
 
 
 @pytest.mark.parametrize(
-    ("state", "key"),
+    ("said", "key"),
     [
-        ({"tool": "hostile_get", "expect": {"json": None}}, "json"),
-        ({"tool": "hostile_get", "expect": {"regex": None}}, "regex"),
-        ({"assert": None}, "assert"),
-        ({"approval": None, "next": "end"}, "approval"),
+        ("states: {a: {tool: t, expect: {json: }}}", "json"),
+        ("states: {a: {tool: t, expect: }}", "expect"),
+        ("states: {a: {approval: , next: end}}", "approval"),
+        ("budget: {max_cost: }\nstates: {a: {tool: t}}", "max_cost"),
     ],
 )
-def test_a_guard_without_a_value_is_no_guard_and_is_refused(state: dict[str, Any], key: str) -> None:
-    """``approval:`` with nothing after it would be no gate at all."""
-    errors = [one.message for one in check(made({"a": state})) if one.level == "error"]
-    assert errors == [f"`{key}` has no value"]
-
-
-def test_a_limit_without_a_value_is_refused() -> None:
-    """It limits nothing."""
-    errors = check(made({"a": {"tool": "hostile_get"}}, budget={"max_cost": None}))
-    assert [one.message for one in errors] == ["`max_cost` has no value"]
+def test_a_guard_without_a_value_is_no_guard_and_is_refused(said: str, key: str) -> None:
+    """``approval:`` with nothing after it would be no gate at all, ``max_cost:`` no limit."""
+    with pytest.raises(BadInput, match=f"`{key}` has no value"):
+        body_of(f"spanreel: playbook/v1\nname: a\ninitial: a\n{said}\n")
 
 
 @pytest.mark.parametrize("attempts", [1, 3])

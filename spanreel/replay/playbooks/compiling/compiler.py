@@ -15,6 +15,7 @@ from spanreel.exceptions import NotCompilable
 from spanreel.replay.playbooks.body import Body, Condition, Matchers
 from spanreel.replay.playbooks.compiling import branching, looping, writing
 from spanreel.replay.playbooks.compiling.assembling import Assembled, assemble
+from spanreel.replay.playbooks.compiling.blanked import refuse_blanked
 from spanreel.replay.playbooks.compiling.cleaning import Cleaned, cleaned
 from spanreel.replay.playbooks.compiling.flow import Flow
 from spanreel.replay.playbooks.compiling.looping import looped
@@ -154,6 +155,7 @@ def _checked(
     for inferred in (True, False):
         parts = assemble(flow, found.reference, inferred=inferred)
         body = _body(parts, runs, found, name, goal, matchers, success, risk)
+        refuse_blanked(body, (call for run in runs for call in run.run.calls))
         checks = [_check(body, parts, run, flow) for run in runs]
         failed = [check for check in checks if not check.exact]
         if not failed:

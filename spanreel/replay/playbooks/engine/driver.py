@@ -27,7 +27,7 @@ from spanreel.replay.playbooks.engine import asking, surroundings
 from spanreel.replay.playbooks.engine.context import Context, called
 from spanreel.replay.playbooks.engine.state_spans import StateSpans
 from spanreel.replay.playbooks.engine.toolbox import Toolbox, function_of
-from spanreel.replay.playbooks.unsayable import sayable
+from spanreel.replay.playbooks.engine.unsayable import sayable
 
 Repairer: TypeAlias = "Callable[[Body, asks.Failure, Mapping[str, Any]], Any]"
 """Asked, in a guided run, for what to try instead of a state that failed: a state, a patch of the body, or None."""

@@ -10,9 +10,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from pydantic import BaseModel
-
-from spanreel.replay.playbooks.body import ACTIONS, END, RESERVED, Body, Param, State
+from spanreel.replay.playbooks.body import END, RESERVED, Body, Param, State
 from spanreel.replay.playbooks.conditions import PREDICATES, schema_problem
 from spanreel.replay.playbooks.formats.flow import (
     EFFECTS,
@@ -66,7 +64,6 @@ def check(body: Body) -> list[Problem]:
     found += template(body.output, ("output",), Scope(over.may, must, body.params, free))
     with_result = Scope({*over.may, "result"}, {*must, "result"}, body.params, free)
     found += conditions(body.success, ("success",), with_result)
-    found += _nothing(body.budget, ("budget",))
     found += _matchers(body)
     return found
 
@@ -190,7 +187,6 @@ def _matchers(body: Body) -> Iterator[Problem]:
 def _state(body: Body, name: str, state: State, scope: Scope) -> Iterator[Problem]:
     here = ("states", name)
     yield from _fitting(state, here)
-    yield from _nothing(state, here, (*ACTIONS, "expect", "compensate", "repeat", "safety", "on_reject"))
     yield from _saved(state, here)
     yield from conditions(state.pre, (*here, "pre"), scope)
     yield from conditions(state.assert_ or (), (*here, "assert"), scope)
@@ -297,7 +293,6 @@ def _expected(state: State, here: Path, scope: Scope) -> Iterator[Problem]:
     if expect is None:
         return
     where = (*here, "expect")
-    yield from _nothing(expect, where)
     yield from template(expect.json_, (*where, "json"), scope)
     yield from template(expect.contains, (*where, "contains"), scope)
     if expect.hash is not None and not _HASH.fullmatch(expect.hash):
@@ -313,14 +308,6 @@ def _expected(state: State, here: Path, scope: Scope) -> Iterator[Problem]:
             yield Problem((*where, "tolerance", said), f"`{key}` {what}", "write {value: 10, within: 0.5}")
     if not expect.model_fields_set:
         yield Problem(where, "it expects nothing", "say what, or take it out", "warning")
-
-
-def _nothing(said: BaseModel, path: Path, keys: Collection[str] | None = None) -> Iterator[Problem]:
-    """Keys that are there without a value: whoever wrote them believes in a guard that is none."""
-    for name, declared in type(said).model_fields.items():
-        key = declared.alias or name
-        if name in said.model_fields_set and getattr(said, name) is None and (keys is None or key in keys):
-            yield Problem((*path, key), f"`{key}` has no value", "give it one, or take it out")
 
 
 def _saved(state: State, here: Path) -> Iterator[Problem]:
