@@ -103,6 +103,7 @@ def task(rng: Random, *, few: bool, longest: int) -> dict[str, Any]:
         found["site"]["desk"] = found["record"]["site"]
     if rng.random() < 0.2:
         found["site"]["keeper"] = found["record"]["owner"]
+    if found["site"]["keeper"] == found["record"]["owner"]:
         found["keeper"] = found["person"]
     if rng.random() < 0.2:
         found["input"]["code"] = found["record"]["code"]

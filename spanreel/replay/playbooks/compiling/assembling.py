@@ -243,11 +243,12 @@ def _guards(
             subject = f"params.{spec.name}{'[*]' if array else ''}"
             pre.append({"var": subject, "in": render(spec.choices)})
             reads.append(spec.choices)
-    for told in column.told.values():
-        for agreement in told.agreements:
-            if _columns(agreement.one) | _columns(agreement.other) <= before:
-                pre += _agree(agreement)
-                reads += [agreement.one, agreement.other]
+    for other in order:
+        for told in other.told.values():
+            for agreement in told.agreements:
+                if _guarded_at(other, agreement, order) is column:
+                    pre += _agree(agreement)
+                    reads += [agreement.one, agreement.other]
     if changed is not None:
         record, fields = changed
         for name, (old, new) in fields.items():
@@ -256,6 +257,16 @@ def _guards(
             post.append({"json": name if name.isidentifier() else f"[{name!r}]", "equals": new})
     unique = list({repr(one): one for one in pre}.values())
     return unique, post, reads
+
+
+def _guarded_at(column: Column, agreement: Agreement, order: Sequence[Column]) -> Column | None:
+    """The step before which an agreement is asked for: the first that changes something once it can be told."""
+    needed = _columns(agreement.one) | _columns(agreement.other)
+    if not needed <= set(order):
+        return None
+    told = max((order.index(one) + 1 for one in needed), default=0)
+    before = [*order[told : order.index(column)], column] if told <= order.index(column) else order[told:]
+    return next((one for one in before if one.write), column if column in before else None)
 
 
 def _columns(expr: Expr) -> set[Column]:
