@@ -5,7 +5,7 @@ Quiet. It decides nothing about values; what it keeps is what the steps need.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -57,7 +57,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
     """
     kept = _closed(flow.spine)
     kept |= _guarding(kept)
-    _spared(kept)
+    _spared(kept, _closed(flow.spine))
     used = frozenset(spec for column in kept for spec in _of_column(column))
     changes: dict[Column, tuple[Column, dict[str, tuple[Any, Any]]]] = {}
     if inferred:
@@ -150,15 +150,16 @@ def _arguments(kept: Iterable[Column]) -> list[Spec]:
     )
 
 
-def _spared(kept: Iterable[Column]) -> None:
-    """Guards that would need a parameter that nothing else does are not worth asking anybody for it."""
+def _spared(kept: Iterable[Column], written: Collection[Column]) -> None:
+    """Guards that are not worth it: that need a parameter which nothing else does, or are of what only guards look at."""
     known = set(_arguments(kept))
     for column in kept:
         for name, told in column.told.items():
             stay = tuple(
                 one
                 for one in told.agreements
-                if all(
+                if column in written
+                and all(
                     spec in known or spec.kind == "input"
                     for expr in (one.one, one.other)
                     for spec in specs(expr)
