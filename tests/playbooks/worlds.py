@@ -5,13 +5,18 @@ Everything is drawn from one `Random`, so that a seed is a world. Values are oft
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from procedures import Agent
 
+from spanreel.exceptions import NotCompilable
+from spanreel.replay.playbooks.compiling import compile_runs, params_of
 from spanreel.replay.playbooks.compiling.observed import Observed
+from spanreel.replay.playbooks.compiling.tape import over
+from spanreel.replay.playbooks.compiling.values import key
 
 WORDS = ("red", "blue", "green", "small", "large")
 FIELDS = ("colour", "size", "level", "stock", "flag", "code")
@@ -181,3 +186,39 @@ def run(rng: Random, done: Procedure, about: dict[str, Any], place: int) -> Obse
     for tool, arguments in reversed(named) if done.swaps and rng.random() < 0.5 else named:
         agent.calls(tool, **arguments)
     return agent.run(f"{place:032x}", given)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a playbook of all runs but the last did in that one.
+
+    how: exact, nothing (it stopped before it wrote), partly (after it wrote what was right), wrong, not filled (its
+    parameters are not known), or why it was not compiled. runs: that it was compiled from. wrong: what it wrote.
+    """
+
+    how: str
+    runs: int
+    wrong: str = ""
+
+
+def outcome(rng: Random) -> Outcome:
+    """Draw a world, compile all runs but one, walk the playbook over that one."""
+    done = procedure(rng)
+    *known, held = [run(rng, done, about, place) for place, about in enumerate(tasks(rng))]
+    count = len(known)
+    try:
+        compiled = compile_runs(known, "change-it")
+    except NotCompilable as error:
+        return Outcome(f"not compiled: {error.reason}", count)
+    filled = params_of(compiled.body, held)
+    if filled.why_not is not None:
+        return Outcome("not filled", count)
+    walkthrough = over(compiled.body, held, filled.params)
+    wrote = Counter(key([one.tool, dict(one.args)]) for one in walkthrough.writes)
+    meant = Counter(key([call.tool, call.arguments]) for call in held.calls if call.safety != "read")
+    if wrote - meant:
+        states = {name: (state.args, state.pre) for name, state in compiled.body.states.items()}
+        return Outcome("wrong", count, f"{done}: {sorted(wrote)} for {sorted(meant)} by {states}")
+    if not wrote:
+        return Outcome("nothing", count)
+    return Outcome("exact" if wrote == meant else "partly", count)

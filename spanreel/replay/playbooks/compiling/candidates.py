@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
@@ -138,17 +139,24 @@ def _named_by_luck(
     at = [index for index, step in enumerate(form) if isinstance(step, Where)][place]
     field = form[at]
     assert isinstance(field, Where)
-    known = {
-        key(element[field.field])
+    known = [
+        [
+            key(element[field.field])
+            for element in follow(call.result, (*form[:at], All()), found.given)
+            if isinstance(element, Mapping) and field.field in element
+        ]
         for call, found in zip(calls, founds, strict=True)
-        for element in follow(call.result, (*form[:at], All()), found.given)
-        if isinstance(element, Mapping) and field.field in element
-    }
+    ]
     apart = flow.apart(
         [[found.given[place], call.arguments] for call, found in zip(calls, founds, strict=True)]
     )
     strong = any(not weak(found.given[place]) for found in founds)
-    return 0.0 if strong else (1.0 / max(1, len(known))) ** len(apart)
+    if strong:
+        return 0.0
+    words = all(isinstance(found.given[place], str) for found in founds)
+    if words and all(len(set(row)) == len(row) for row in known):  # it tells all elements apart: a name
+        return (1.0 / max(1, len({one for row in known for one in row}))) ** len(apart)
+    return math.prod(1.0 / max(1, len(set(known[index]))) for index in apart)
 
 
 def _common_forms(

@@ -65,7 +65,8 @@ def of_weak(flow: Flow, slot: Slot) -> Told | None:
 def _weak_constant(flow: Flow, slot: Slot, given: Sequence[Given], results: Sequence[Candidate]) -> Told:
     """What was the same in every run: a constant, or what names data where that is known from somewhere."""
     fitting = sorted(
-        (one for one in results if candidates.natural(one)), key=lambda one: (not one.solid, *one.cost(flow.kept))
+        (one for one in results if candidates.natural(one)),
+        key=lambda one: (not one.solid, *one.cost(flow.kept)),
     )
     rivals: list[Expr] = [*given, *(one.expr for one in fitting)]
     needs = frozenset(column for one in fitting for column in one.needs)
@@ -109,9 +110,10 @@ def left(flow: Flow, slot: Slot) -> Told | None:
         return of_one(flow, slot)
     if alike:
         doubt = "" if len(flow.apart(flow.whole())) > 1 else "one observation"
-        return flow.told(
-            Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt
-        )
+        best = Constant(slot.values[0])
+        rivals = flow.rivals(slot, best)
+        why = "it is the same in every run"
+        return flow.told(best, "constant", why, slot, agreements=rivals, doubt=doubt)
     return None
 
 
