@@ -51,7 +51,9 @@ def recording() -> Iterator[spanreel.Instrumentation]:
 
 def play(states: dict[str, Any], given: dict[str, Any] | None = None, mode: str = "run", **keys: Any) -> Any:
     """Run a playbook of these states, in sync or async code."""
-    options = {name: keys.pop(name) for name in ("tools", "modules", "model", "repairers", "store") if name in keys}
+    options = {
+        name: keys.pop(name) for name in ("tools", "modules", "model", "repairers", "store") if name in keys
+    }
     guided = {"mode": keys.pop("walked")} if "walked" in keys else {}
     body = {"name": "drv", "initial": next(iter(states)), "states": states, **keys}
     playbook = spanreel.Playbook.of(Body.model_validate(body))

@@ -94,12 +94,9 @@ def test_sentences_that_stand_nowhere_were_written() -> None:
 
 def test_asking_names_what_is_known_and_wants_one_key() -> None:
     """The prompt has the goal and bindings of what is known; the answer is an object with the argument."""
-    llm = asking(
-        "close a ticket", "close_ticket", "summary", {"ticket": "ticket.title"}, examples=["a {{b}}"]
-    )
+    llm = asking("close a ticket", "close_ticket", "summary", {"ticket": "ticket.title"})
     assert llm.schema_ is not None
     assert llm.schema_["required"] == ["summary"]
     said = bind(llm.prompt, {"ticket": {"title": "No light"}})
     assert "close a ticket" in said
     assert "- ticket: No light" in said
-    assert "- a {{b}}" in said

@@ -139,7 +139,9 @@ def test_a_write_that_failed_and_may_have_happened_is_not_mended(mode: str) -> N
     assert (found.status, found.failure.guard, done) == ("failed", "call", [(5, None)])
     done.clear()
     tried.clear()
-    spanreel.Playbook.of(made({"a": {"tool": "hostile_late", "args": {"sum": 5}}})).run(mode=mode, repairers=[other])
+    spanreel.Playbook.of(made({"a": {"tool": "hostile_late", "args": {"sum": 5}}})).run(
+        mode=mode, repairers=[other]
+    )
     assert (len(tried), done) == ((1, [(None, 5)]) if mode == "guided" else (0, []))
 
 
@@ -162,4 +164,6 @@ def test_a_schema_or_a_path_that_would_never_end_is_refused_before_anything_runs
     for path in ("params..[?count($..*) > 1]", "params[*][?$.params[*]]", "params[?$['params'].*]"):
         (problem,) = check(made({"a": {"set": {"x": f"{{{{ {path} | list }}}}"}}}))
         assert "for each element" in problem.message
-    assert not check(made({"a": {"set": {"x": "{{ params.l[?@.n == $.params.n].v }}"}}}, params={"l": {}, "n": {}}))
+    assert not check(
+        made({"a": {"set": {"x": "{{ params.l[?@.n == $.params.n].v }}"}}}, params={"l": {}, "n": {}})
+    )

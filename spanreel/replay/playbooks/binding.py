@@ -22,7 +22,9 @@ from spanreel.replay.playbooks.patterns import NoPattern, occurs, whole
 Variables = Mapping[str, Any]
 DESCENTS: Final = 2
 """How often a path may look everywhere (`..`): each time multiplies the work."""
-_EVERYTHING = re.compile(r"\$(?:\.[A-Za-z_][\w-]*|\[\s*(?:''|-?\d+)\s*\])*(?:\.\.|\.\*|\[(?!\s*(?:''|-?\d+)\s*\]))")
+_EVERYTHING = re.compile(
+    r"\$(?:\.[A-Za-z_][\w-]*|\[\s*(?:''|-?\d+)\s*\])*(?:\.\.|\.\*|\[(?!\s*(?:''|-?\d+)\s*\]))"
+)
 """Inside of a filter: a path from the top that may find many; it would be followed again for each element."""
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _ROOT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -215,7 +217,9 @@ def query(path: str) -> Any:
     if _QUOTED.sub("", path).count("..") > DESCENTS:
         raise Unbound(f"{{{{ {path} }}}} looks everywhere more than {DESCENTS} times")
     if _EVERYTHING.search(_QUOTED.sub("''", path)[1:]):
-        raise Unbound(f"{{{{ {path} }}}} looks through everything for each element; set a variable to that first")
+        raise Unbound(
+            f"{{{{ {path} }}}} looks through everything for each element; set a variable to that first"
+        )
     try:
         return _environment().compile(f"$[{json.dumps(root[0])}]{path[root.end() :]}")
     except (jsonpath.JSONPathError, RecursionError) as error:

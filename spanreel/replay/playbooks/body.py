@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from hashlib import sha256
-from typing import Annotated, Any, Final, Literal, TypeAlias, cast
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
+from spanreel.replay.playbooks.identity import hash_of
 from spanreel.replay.timeline import Frozen
-from spanreel.wire.content import canonical_json
 
 FORMAT: Final = "playbook/v1"
 END: Final = "end"
@@ -23,8 +22,6 @@ END: Final = "end"
 MAX_STEPS: Final = 200
 ACTIONS: Final = ("tool", "llm", "branch", "approval", "assert", "playbook", "python", "set")
 """What a state can be, exactly one of them. A state with none of them only leads on."""
-PROVENANCE: Final = frozenset({"derived_from", "origin", "notes", "examples", "provenance"})
-"""Keys that are no part of a playbook's identity, wherever they are."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 RESERVED: Final = frozenset({"params", "result", "state", "end", "true", "false", "null"})
 
@@ -365,8 +362,7 @@ class Body(Frozen):
     @property
     def hash(self) -> str:
         """Its identity: ``sha256:<64 hex>`` of the canonical JSON of what it does."""
-        text = canonical_json(without_provenance(self.document()))
-        return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+        return hash_of(self.document())
 
     @property
     def tools(self) -> list[str]:
@@ -377,28 +373,3 @@ class Body(Frozen):
 
 def _undoing(state: State) -> str | None:
     return state.compensate.tool if state.compensate else None
-
-
-def without_provenance(document: Json) -> Json:
-    """The document of a body without the keys that only tell where it came from."""
-    states = {
-        name: {key: _ordered(key, value) for key, value in state.items() if key not in PROVENANCE}
-        for name, state in document.get("states", {}).items()
-    }
-    params = {
-        name: {key: value for key, value in param.items() if key not in PROVENANCE}
-        for name, param in document.get("params", {}).items()
-    }
-    kept = {key: value for key, value in document.items() if key not in PROVENANCE}
-    return {**kept, "params": params, "states": states}
-
-
-def _ordered(key: str, value: Any) -> Any:
-    """`set` as a list where one of its values may name another variable of it: there the order makes a difference."""
-    if key != "set" or not isinstance(value, dict):
-        return value
-    said = {name: canonical_json(one) for name, one in cast("Json", value).items()}
-    names_another = any(
-        "{{" in text and name in text for name in said for other, text in said.items() if other != name
-    )
-    return [[name, one] for name, one in cast("Json", value).items()] if names_another else value

@@ -156,7 +156,9 @@ def _checked(schema: str) -> Any:
 
     found = json.loads(schema)
     if _expanded(found, found, {}) > MOST_SCHEMAS:
-        raise Unbound(f"that JSON Schema refers to more than {MOST_SCHEMAS:,} others, each counted as often as it is named")
+        raise Unbound(
+            f"that JSON Schema refers to more than {MOST_SCHEMAS:,} others, each counted as often as it is named"
+        )
     jsonschema.Draft202012Validator.check_schema(found)
     return validator(found)
 
@@ -173,7 +175,11 @@ def _expanded(schema: Any, whole: Any, known: dict[str, int]) -> int:
                 known[reference] = _expanded(_at(whole, reference), whole, known)
             found += known[reference]
         return found
-    return sum(_expanded(one, whole, known) for one in cast("list[Any]", schema)) if isinstance(schema, list) else 0
+    return (
+        sum(_expanded(one, whole, known) for one in cast("list[Any]", schema))
+        if isinstance(schema, list)
+        else 0
+    )
 
 
 def _at(whole: Any, reference: str) -> Any:

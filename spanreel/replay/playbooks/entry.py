@@ -262,7 +262,9 @@ class Execution:
         """How it is run again: `execute` is called where all that it needs can be found by name, else the program is."""
         again = places is not None and not callable(self._wanted.model) and not self._wanted.repairers
         found = {
-            **{f"{names.PLAYBOOK_META}{key}": runs._attribute(value) for key, value in self.body.meta.items()},
+            **{
+                f"{names.PLAYBOOK_META}{key}": runs._attribute(value) for key, value in self.body.meta.items()
+            },
             **self._wanted.facts,
             names.CODE_FUNCTION: ENTRY,
             names.RUN_ENTRY: FUNCTION if again else PROCESS,

@@ -5,14 +5,13 @@ Quiet. It decides nothing about values; what it keeps is what the steps need.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from spanreel.replay.playbooks.body import END, Condition, Llm, Param, Retry, State
 from spanreel.replay.playbooks.compiling import guarding, looping, writing
 from spanreel.replay.playbooks.compiling.expressions import (
-    Agreement,
     Column,
     Expr,
     FromResult,
@@ -20,13 +19,11 @@ from spanreel.replay.playbooks.compiling.expressions import (
     Listed,
     Mapped,
     Spec,
-    path_of,
     render,
     specs,
 )
 from spanreel.replay.playbooks.compiling.flow import Flow
 from spanreel.replay.playbooks.compiling.naming import param_name, state_name, variable_name
-from spanreel.replay.playbooks.compiling.places import Only
 from spanreel.replay.playbooks.compiling.report import ArgumentReport, ParamReport, StateReport
 from spanreel.replay.playbooks.compiling.values import common_type, format_of, pattern_of
 
@@ -57,7 +54,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
     """
     kept = _closed(flow.spine)
     kept |= _guarding(kept)
-    _spared(kept)
+    _spared(kept, _closed(flow.spine))
     used = frozenset(spec for column in kept for spec in _of_column(column))
     changes: dict[Column, tuple[Column, dict[str, tuple[Any, Any]]]] = {}
     if inferred:
@@ -68,7 +65,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
                 kept |= _closed([found[0]])
     order = sorted(kept, key=lambda column: column.calls[reference].at)
     _name(order)
-    guards = {column: _guards(flow, column, order, changes.get(column)) for column in order}
+    guards = {column: guarding.guards(column, order, changes.get(column)) for column in order}
     taken = _taken(order, guards)
     states: dict[str, State] = {}
     reports: list[StateReport] = []
@@ -80,7 +77,7 @@ def assemble(flow: Flow, reference: int, *, inferred: bool = True) -> Assembled:
         if inferred and column.llm is None:
             expect = looping.expected(column, taken.get(column, []))
         follows = names[place + 1] if place + 1 < len(order) else END
-        states[names[place]] = _state(column, pre, post, expect, follows, column in taken)
+        states[names[place]] = _state(column, pre, post, expect, follows, saved=column in taken)
         reports.append(_reported(flow, column, names[place], states[names[place]], changes))
     params, shown = _params(order)
     values = tuple({spec.name: spec.values[index] for spec in shown} for index in range(len(flow.runs)))
@@ -150,15 +147,16 @@ def _arguments(kept: Iterable[Column]) -> list[Spec]:
     )
 
 
-def _spared(kept: Iterable[Column]) -> None:
-    """Guards that would need a parameter that nothing else does are not worth asking anybody for it."""
+def _spared(kept: Iterable[Column], written: Collection[Column]) -> None:
+    """Guards that are not worth it: that need a parameter which nothing else does, or are of what only guards look at."""
     known = set(_arguments(kept))
     for column in kept:
         for name, told in column.told.items():
             stay = tuple(
                 one
                 for one in told.agreements
-                if all(
+                if column in written
+                and all(
                     spec in known or spec.kind == "input"
                     for expr in (one.one, one.other)
                     for spec in specs(expr)
@@ -223,65 +221,7 @@ def parameter(spec: Spec) -> Param:
     )
 
 
-Guards = tuple[list[Condition], list[Condition], list[Expr]]
-
-
-def _guards(
-    flow: Flow,
-    column: Column,
-    order: Sequence[Column],
-    changed: tuple[Column, dict[str, tuple[Any, Any]]] | None,
-) -> Guards:
-    pre: list[Condition] = []
-    post: list[Condition] = []
-    reads: list[Expr] = []
-    place = order.index(column)
-    before = set(order[:place])
-    for spec in dict.fromkeys(spec for expr in column.args.values() for spec in specs(expr)):
-        if spec.choices is not None and spec.choices.column in before and column.write:
-            array = all(isinstance(value, list) for value in spec.values)
-            subject = f"params.{spec.name}{'[*]' if array else ''}"
-            pre.append({"var": subject, "in": render(spec.choices)})
-            reads.append(spec.choices)
-    for told in column.told.values():
-        for agreement in told.agreements:
-            if _columns(agreement.one) | _columns(agreement.other) <= before:
-                pre += _agree(agreement)
-                reads += [agreement.one, agreement.other]
-    if changed is not None:
-        record, fields = changed
-        for name, (old, new) in fields.items():
-            subject = path_of(FromResult(record, ()))
-            pre.append({"var": f"{subject}{_dotted(name)}", "equals": old})
-            post.append({"json": name if name.isidentifier() else f"[{name!r}]", "equals": new})
-    unique = list({repr(one): one for one in pre}.values())
-    return unique, post, reads
-
-
-def _columns(expr: Expr) -> set[Column]:
-    if isinstance(expr, FromResult):
-        return {expr.column}.union(*(_columns(one) for one in expr.given)) if expr.given else {expr.column}
-    return set()
-
-
-def _dotted(name: str) -> str:
-    return f".{name}" if name.isidentifier() else f"[{name!r}]"
-
-
-def _agree(agreement: Agreement) -> list[Condition]:
-    one, other = agreement.one, agreement.other
-    if path_of(one) is None:
-        one, other = other, one
-    subject = path_of(one)
-    if subject is None:
-        return []
-    found: list[Condition] = [{"var": subject, "equals": render(other)}]
-    if isinstance(one, FromResult) and any(isinstance(step, Only) for step in one.form):
-        found.append({"var": subject, "equals": render(one)})  # a binding wants one value, a path takes any
-    return found
-
-
-def _taken(order: Sequence[Column], guards: dict[Column, Guards]) -> dict[Column, list[FromResult]]:
+def _taken(order: Sequence[Column], guards: dict[Column, guarding.Guards]) -> dict[Column, list[FromResult]]:
     """What bindings take from each result."""
     found: dict[Column, list[FromResult]] = {}
     for column in order:
@@ -312,7 +252,13 @@ def _results(expr: Expr | str) -> Iterator[FromResult]:
 
 
 def _state(
-    column: Column, pre: list[Condition], post: list[Condition], expect: Any, follows: str, saved: bool
+    column: Column,
+    pre: list[Condition],
+    post: list[Condition],
+    expect: Any,
+    follows: str,
+    *,
+    saved: bool,
 ) -> State:
     derived = [call.span for call in column.calls if call.span]
     if column.llm is not None:

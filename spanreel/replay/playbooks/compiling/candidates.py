@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import islice, product
+from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.replay.playbooks.compiling.expressions import (
     Agreement,
@@ -32,6 +34,9 @@ from spanreel.replay.playbooks.compiling.values import (
     weak,
 )
 
+MOST_AGREEING: Final = 12
+MOST_NAMED: Final = 16
+
 if TYPE_CHECKING:
     from spanreel.replay.playbooks.compiling.flow import Flow
 
@@ -46,42 +51,49 @@ def candidates(flow: Flow, slot: Slot) -> list[Candidate]:
 def _in_results(flow: Flow, slot: Slot, calls: tuple[Call, ...]) -> Iterator[Candidate]:
     rows = _common_forms(flow, slot, calls, many=False)
     column: Column | None = None
-    for form, founds in rows.items():
+    for form, alternatives in rows.items():
         if flow.nested and any(isinstance(step, Where) for step in form):
             continue
         column = column or flow.column(calls)
         if column is None:
             return
-        given: list[Expr] = []
-        needs = set(column.needs)
-        doubts: list[Agreement] = []
-        picked = any(isinstance(step, (Entry, Index)) for step in form)
-        luck = 0.0
-        for place, step in enumerate(step for step in form if isinstance(step, Where)):
-            # by something that was known before this result came: never by itself
-            given_here = tuple(found.given[place] for found in founds)
-            told = _names(flow, Slot(given_here, tuple(call.at for call in calls), step.field, slot.tool))
-            if told is None:
+        # several elements may have the value: the one that is meant is that which something names
+        for founds in islice(product(*alternatives), MOST_NAMED):
+            one = _found(flow, slot, calls, column, form, founds)
+            if one is not None:
+                yield one
                 break
-            given.append(told.expr)
-            needs |= told.needs
-            doubts += told.agreements
-            luck = max(luck, _named_by_luck(flow, calls, form, place, founds))
-        else:
-            apart = flow.apart(
-                [[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)]
-            )
-            chance = max(luck, by_luck(founds, apart)) if picked else luck
-            picked = picked or luck > NAMED
-            exclusive = any(isinstance(step, Only) for step in form)
-            yield Candidate(
-                FromResult(column, form, tuple(given)),
-                frozenset(needs),
-                chance,
-                not picked,
-                exclusive,
-                tuple(doubts),
-            )
+
+
+def _found(
+    flow: Flow,
+    slot: Slot,
+    calls: tuple[Call, ...],
+    column: Column,
+    form: tuple[Any, ...],
+    founds: Sequence[Found],
+) -> Candidate | None:
+    given: list[Expr] = []
+    needs = set(column.needs)
+    doubts: list[Agreement] = []
+    picked = any(isinstance(step, (Entry, Index)) for step in form)
+    luck = 0.0
+    for place, step in enumerate(step for step in form if isinstance(step, Where)):
+        # by something that was known before this result came: never by itself
+        given_here = tuple(found.given[place] for found in founds)
+        told = _names(flow, Slot(given_here, tuple(call.at for call in calls), step.field, slot.tool))
+        if told is None:
+            return None
+        given.append(told.expr)
+        needs |= told.needs
+        doubts += told.agreements
+        luck = max(luck, _named_by_luck(flow, calls, form, place, founds))
+    apart = flow.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
+    chance = max(luck, by_luck(founds, apart)) if picked else luck
+    picked = picked or luck > NAMED
+    exclusive = any(isinstance(step, Only) for step in form)
+    expr = FromResult(column, form, tuple(given))
+    return Candidate(expr, frozenset(needs), chance, not picked, exclusive, tuple(doubts))
 
 
 def _names(flow: Flow, slot: Slot) -> Told | None:
@@ -127,29 +139,36 @@ def _named_by_luck(
     at = [index for index, step in enumerate(form) if isinstance(step, Where)][place]
     field = form[at]
     assert isinstance(field, Where)
-    known = {
-        key(element[field.field])
+    known = [
+        [
+            key(element[field.field])
+            for element in follow(call.result, (*form[:at], All()), found.given)
+            if isinstance(element, Mapping) and field.field in element
+        ]
         for call, found in zip(calls, founds, strict=True)
-        for element in follow(call.result, (*form[:at], All()), found.given)
-        if isinstance(element, Mapping) and field.field in element
-    }
+    ]
     apart = flow.apart(
         [[found.given[place], call.arguments] for call, found in zip(calls, founds, strict=True)]
     )
     strong = any(not weak(found.given[place]) for found in founds)
-    return 0.0 if strong else (1.0 / max(1, len(known))) ** len(apart)
+    if strong:
+        return 0.0
+    words = all(isinstance(found.given[place], str) for found in founds)
+    if words and all(len(set(row)) == len(row) for row in known):  # it tells all elements apart: a name
+        return (1.0 / max(1, len({one for row in known for one in row}))) ** len(apart)
+    return math.prod(1.0 / max(1, len(set(known[index]))) for index in apart)
 
 
 def _common_forms(
     flow: Flow, slot: Slot, calls: tuple[Call, ...], *, many: bool
-) -> dict[tuple[Any, ...], list[Found]]:
-    """The forms that every run has in common, with what each run found."""
-    common: dict[tuple[Any, ...], list[Found]] | None = None
+) -> dict[tuple[Any, ...], list[list[Found]]]:
+    """The forms that every run has in common, with what each run found: of several elements, each."""
+    common: dict[tuple[Any, ...], list[list[Found]]] | None = None
     for index, (call, value) in enumerate(zip(calls, slot.values, strict=True)):
-        here: dict[tuple[Any, ...], Found] = {}
+        here: dict[tuple[Any, ...], list[Found]] = {}
         for path in flow.sources.places(index, call, value):
             for found in domains(call.result, path) if many else forms(call.result, path):
-                here.setdefault(found.form, found)
+                here.setdefault(found.form, []).append(found)
         if common is None:
             common = {form: [found] for form, found in here.items()}
         else:
@@ -168,7 +187,8 @@ def offered(flow: Flow, slot: Slot) -> list[Candidate]:
         apart = flow.apart([[value, call.arguments] for value, call in zip(slot.values, calls, strict=True)])
         for form, founds in rows.items():
             expr = FromResult(column, form, (), many=True)
-            found.append(Candidate(expr, column.needs, by_luck(founds, apart), False, False))
+            firsts = [alternatives[0] for alternatives in founds]
+            found.append(Candidate(expr, column.needs, by_luck(firsts, apart), False, False))
     return found
 
 
@@ -178,6 +198,20 @@ def by_luck(founds: Sequence[Found], apart: Sequence[int]) -> float:
     for index in apart:
         chance /= max(1, founds[index].options)
     return min(1.0, chance * max(found.fields for found in founds))
+
+
+def agreeing(best: Expr, others: Sequence[Candidate], kept: frozenset[Column]) -> tuple[Agreement, ...]:
+    """That each of them is what is bound, too: those that somebody may have meant, the simplest first."""
+    meant = sorted((one for one in others if natural(one)), key=lambda one: (not one.solid, *one.cost(kept)))
+    return tuple(Agreement(best, one.expr) for one in meant[:MOST_AGREEING])
+
+
+def natural(one: Candidate) -> bool:
+    """Whether somebody may have meant it: a part, a named element, the first or the last one; not the third of five."""
+    return not any(
+        isinstance(step, Entry) or (isinstance(step, Index) and step.at not in (0, -1))
+        for step in one.expr.form
+    )
 
 
 def _singular(expr: FromResult) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from spanreel.exceptions import NotCompilable
 from spanreel.replay.playbooks.body import Body, Condition, Matchers
 from spanreel.replay.playbooks.compiling import branching, looping, writing
-from spanreel.replay.playbooks.compiling.assembling import Assembled, assemble
+from spanreel.replay.playbooks.compiling.assembling import READ_ATTEMPTS, Assembled, assemble
 from spanreel.replay.playbooks.compiling.blanked import refuse_blanked
 from spanreel.replay.playbooks.compiling.cleaning import Cleaned, cleaned
 from spanreel.replay.playbooks.compiling.flow import Flow
@@ -275,8 +275,13 @@ def _report(
         savings=_savings(runs, body),
         checked=checks,
         review=review,
-        notes=[*found.notes, *notes],
+        notes=[*found.notes, *notes, *_retried(body)],
     )
+
+
+def _retried(body: Body) -> list[str]:
+    reads = [name for name, state in body.states.items() if state.retry.max_attempts > 1]
+    return [f"{', '.join(reads)}: a read that fails is tried up to {READ_ATTEMPTS} times"] if reads else []
 
 
 def _savings(runs: Sequence[Cleaned], body: Body) -> Savings:

@@ -197,10 +197,12 @@ class Flow:
         named = [path for path in paths if last_of(path) == slot.name]
         spec = self.spec("input", slot, path=(named or paths)[0])
         doubt = "" if len(self.apart(slot.values)) > 1 else "one observation"
-        others = [] if named else paths[1:2]
+        others = [] if named else paths[1:]
         agreements = tuple(
             Agreement(Given(spec), Given(self.spec("input", slot, path=one))) for one in others
         )
+        if not named:
+            agreements += self.rivals(slot, Given(spec))
         return self.told(
             Given(spec), "input", f"the input has it at {spec.path}", slot, agreements=agreements, doubt=doubt
         )
@@ -215,7 +217,14 @@ class Flow:
             if shown is not None and shown < said:
                 return None
         spec = self.spec("said", slot)
-        return self.told(Given(spec), "said", "it was said in words", slot)
+        rivals = self.rivals(slot, Given(spec))
+        return self.told(Given(spec), "said", "it was said in words", slot, agreements=rivals)
+
+    def rivals(self, slot: Slot, best: Expr) -> tuple[Agreement, ...]:
+        """What else explains the values in every run: it has to agree where the playbook runs."""
+        if self.nested:
+            return ()
+        return candidates.agreeing(best, candidates.candidates(self, slot), self.kept)
 
     def of_results(self, slot: Slot) -> Told | None:
         found = candidates.candidates(self, slot)
@@ -229,7 +238,7 @@ class Flow:
         ):
             sure = [one for one in sure if not one.solid]  # it may as well have been chosen
         if sure:
-            return self.bound(slot, sure)
+            return self.bound(slot, sure, found)
         if offered:
             return self.chosen(slot, offered)
         return None
@@ -251,21 +260,15 @@ class Flow:
                         rows[index] = max(found.options, rows.get(index, 1))
         return any(math.prod(1 / options for options in rows.values()) > CHANCE for rows in seen.values())
 
-    def bound(self, slot: Slot, sure: Sequence[Candidate]) -> Told:
+    def bound(self, slot: Slot, sure: Sequence[Candidate], fitting: Sequence[Candidate]) -> Told:
+        """Bind to the simplest of what is sure; all that fits has to agree with it."""
         best = min(sure, key=lambda one: one.cost(self.kept))
-        needs = set(best.needs)
-        agreements = list(best.doubts)
-        for other in sure:
-            if other is best or (
-                other.expr.column is best.expr.column and not best.exclusive and not other.exclusive
-            ):
-                continue
-            if other.needs <= self.kept | needs:  # a guard looks up nothing of its own
-                agreements.append(Agreement(best.expr, other.expr))
+        others = [one for one in fitting if one is not best]
+        agreements = (*best.doubts, *candidates.agreeing(best.expr, others, self.kept | best.needs))
         observed = len(self.apart(slot.values))
         doubt = "" if observed > 1 else "one observation"
         why = f"the result of {best.expr.column.tool} has it"
-        return self.told(best.expr, "result", why, slot, frozenset(needs), tuple(agreements), doubt)
+        return self.told(best.expr, "result", why, slot, best.needs, agreements, doubt)
 
     def chosen(self, slot: Slot, offered: Sequence[Candidate]) -> Told:
         best = min(offered, key=lambda one: (*one.cost(self.kept)[:1], one.chance, *one.cost(self.kept)))
@@ -284,8 +287,9 @@ class Flow:
         found = joining.joined(self, slot)
         if found is None:
             return None
-        expr, needs = found
-        return self.told(expr, "joined", "it is put together of several values", slot, needs)
+        expr, needs, agreements = found
+        why = "it is put together of several values"
+        return self.told(expr, "joined", why, slot, needs, agreements)
 
     # values of which two may be equal by chance
 

@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from spanreel.replay.playbooks.body import Expect
-from spanreel.replay.playbooks.compiling.expressions import Column, FromResult, Spec, specs
+from spanreel.replay.playbooks.body import Condition, Expect
+from spanreel.replay.playbooks.compiling.expressions import (
+    Agreement,
+    Column,
+    Expr,
+    FromResult,
+    Spec,
+    path_of,
+    render,
+    specs,
+)
 from spanreel.replay.playbooks.compiling.flow import Flow
 from spanreel.replay.playbooks.compiling.observed import Call
-from spanreel.replay.playbooks.compiling.places import Key, Where
+from spanreel.replay.playbooks.compiling.places import Key, Only, Where
 from spanreel.replay.playbooks.compiling.values import key, same, scalar, weak
 
 NO_ERROR: Final = r"^(?!\s*(?i:error|exception|traceback|failed)\b)"
@@ -81,6 +90,81 @@ def _same_record(one: Any, other: Any) -> bool:
         scalar(one[name]) and not weak(one[name]) and key(one[name]) == key(other[name]) for name in shared
     )
     return named and len(shared) >= ALIKE * len(one)
+
+
+Guards = tuple[list[Condition], list[Condition], list[Expr]]
+
+
+def guards(
+    column: Column,
+    order: Sequence[Column],
+    changed: tuple[Column, dict[str, tuple[Any, Any]]] | None,
+) -> Guards:
+    """What has to hold before and after a step, and what of results is looked at for it.
+
+    Args:
+        column: the step.
+        order: every step, in order.
+        changed: the record that it changes, and how.
+    """
+    pre: list[Condition] = []
+    post: list[Condition] = []
+    reads: list[Expr] = []
+    place = order.index(column)
+    before = set(order[:place])
+    for spec in dict.fromkeys(spec for expr in column.args.values() for spec in specs(expr)):
+        if spec.choices is not None and spec.choices.column in before and column.write:
+            array = all(isinstance(value, list) for value in spec.values)
+            subject = f"params.{spec.name}{'[*]' if array else ''}"
+            pre.append({"var": subject, "in": render(spec.choices)})
+            reads.append(spec.choices)
+    for other in order:
+        for told in other.told.values():
+            for agreement in told.agreements:
+                if _guarded_at(other, agreement, order) is column:
+                    pre += _agree(agreement)
+                    reads += [agreement.one, agreement.other]
+    if changed is not None:
+        record, fields = changed
+        for name, (old, new) in fields.items():
+            subject = path_of(FromResult(record, ()))
+            pre.append({"var": f"{subject}{_dotted(name)}", "equals": old})
+            post.append({"json": name if name.isidentifier() else f"[{name!r}]", "equals": new})
+    unique = list({repr(one): one for one in pre}.values())
+    return unique, post, reads
+
+
+def _guarded_at(column: Column, agreement: Agreement, order: Sequence[Column]) -> Column | None:
+    """The step before which an agreement is asked for: the first that changes something once it can be told."""
+    needed = _columns(agreement.one) | _columns(agreement.other)
+    if not needed <= set(order):
+        return None
+    told = max((order.index(one) + 1 for one in needed), default=0)
+    before = [*order[told : order.index(column)], column] if told <= order.index(column) else order[told:]
+    return next((one for one in before if one.write), column if column in before else None)
+
+
+def _columns(expr: Expr) -> set[Column]:
+    if isinstance(expr, FromResult):
+        return {expr.column}.union(*(_columns(one) for one in expr.given)) if expr.given else {expr.column}
+    return set()
+
+
+def _dotted(name: str) -> str:
+    return f".{name}" if name.isidentifier() else f"[{name!r}]"
+
+
+def _agree(agreement: Agreement) -> list[Condition]:
+    one, other = agreement.one, agreement.other
+    if path_of(one) is None:
+        one, other = other, one
+    subject = path_of(one)
+    if subject is None:
+        return []
+    found: list[Condition] = [{"var": subject, "equals": render(other)}]
+    if isinstance(one, FromResult) and any(isinstance(step, Only) for step in one.form):
+        found.append({"var": subject, "equals": render(one)})  # a binding wants one value, a path takes any
+    return found
 
 
 def expected(column: Column, used: Sequence[FromResult]) -> Expect | None:

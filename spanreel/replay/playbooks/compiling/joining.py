@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from spanreel.replay.playbooks.compiling.expressions import Column, Expr, FromResult, Given, Joined
+from spanreel.replay.playbooks.compiling.expressions import Agreement, Column, Expr, FromResult, Given, Joined
 from spanreel.replay.playbooks.compiling.places import Where, follow, forms
 from spanreel.replay.playbooks.compiling.values import same, weak
 
@@ -36,8 +36,8 @@ class _Piece:
     strong: bool
 
 
-def joined(flow: Flow, slot: Slot) -> tuple[Joined, frozenset[Column]] | None:
-    """The pieces of the texts, if all runs agree in them."""
+def joined(flow: Flow, slot: Slot) -> tuple[Joined, frozenset[Column], tuple[Agreement, ...]] | None:
+    """The pieces of the texts, if all runs agree in them; what else has the same texts has to agree with each."""
     texts: tuple[str, ...] = slot.values
     if max(len(text) for text in texts) > LONGEST or min(len(text) for text in texts) <= SHORTEST:
         return None
@@ -51,7 +51,14 @@ def joined(flow: Flow, slot: Slot) -> tuple[Joined, frozenset[Column]] | None:
     if not used or (alike and not all(piece.strong for piece in used)):
         return None
     needs = frozenset(column for piece in used for column in piece.needs)
-    return Joined(tuple(part.expr if isinstance(part, _Piece) else part for part in found)), needs
+    agreements = tuple(
+        Agreement(piece.expr, other.expr)
+        for piece in dict.fromkeys(used)
+        for other in pieces
+        if other is not piece and other.texts == piece.texts and other.expr is not piece.expr
+    )
+    expr = Joined(tuple(part.expr if isinstance(part, _Piece) else part for part in found))
+    return expr, needs, agreements
 
 
 def _read(texts: tuple[str, ...], pieces: list[_Piece]) -> list[_Piece | str] | None:

@@ -86,7 +86,7 @@ def _whole_value(flow: Flow, slot: Slot) -> Told | None:
     if lists and not _whole_lists(flow, slot):
         return None
     found = [one for one in candidates.candidates(flow, slot) if one.solid]
-    return flow.bound(slot, found) if found else None
+    return flow.bound(slot, found, found) if found else None
 
 
 def _whole_lists(flow: Flow, slot: Slot) -> bool:

@@ -201,9 +201,8 @@ def asking(
     argument: str,
     known: Mapping[str, str],
     schema: Mapping[str, Any] | None = None,
-    examples: Sequence[Any] = (),
 ) -> Llm:
-    """A model call for an argument that only a model can write.
+    """A model call for an argument that only a model can write; nothing that one was before stands in it.
 
     Args:
         goal: what the playbook is for.
@@ -211,15 +210,11 @@ def asking(
         argument: its argument that the text is.
         known: names of what is known, to bindings without their braces.
         schema: JSON Schema of the argument, if its tool has one.
-        examples: what it was in the source runs; the first two are shown.
     """
     lines = [f"Goal: {goal}" if goal else "", f"Write the argument `{argument}` of a call of `{tool}`."]
     if known:
         lines.append("What is known:")
         lines += [f"- {name}: {{{{ {binding} }}}}" for name, binding in known.items()]
-    if examples:
-        lines.append("In earlier cases, with other values, it was:")
-        lines += [f"- {_piece(_said(example))}" for example in examples[:2]]
     lines.append(f'Answer with a JSON object that has one key, "{argument}".')
     inner = dict(schema or {"type": "string"})
     answer = {

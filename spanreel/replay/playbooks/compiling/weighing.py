@@ -16,8 +16,7 @@ from spanreel.replay.playbooks.compiling.expressions import (
     Given,
     Told,
 )
-from spanreel.replay.playbooks.compiling.places import Entry, Index
-from spanreel.replay.playbooks.compiling.slots import Candidate, Slot, last_of
+from spanreel.replay.playbooks.compiling.slots import CHANCE, Candidate, Slot, last_of
 from spanreel.replay.playbooks.compiling.values import format_of, names_data, pattern_of, same, weak
 
 if TYPE_CHECKING:
@@ -43,11 +42,9 @@ def of_weak(flow: Flow, slot: Slot) -> Told | None:
         if not paths and (told := of_schema(flow, slot)):
             return told
         return _weak_constant(flow, slot, given, results)
-    rivals: list[Expr] = [
-        *given,
-        *(one.expr for one in sorted(results, key=lambda one: (not one.solid, *one.cost(flow.kept)))),
-    ]
-    if rivals:
+    ranked = sorted(results, key=lambda one: (not one.solid, *one.cost(flow.kept)))
+    rivals: list[Expr] = [*given, *(one.expr for one in ranked)]
+    if rivals and (given or ranked[0].solid or ranked[0].chance <= CHANCE):
         needs = frozenset(column for one in results for column in one.needs)
         best, *others = rivals
         doubts = [doubt for one in results for doubt in one.doubts]
@@ -68,7 +65,8 @@ def of_weak(flow: Flow, slot: Slot) -> Told | None:
 def _weak_constant(flow: Flow, slot: Slot, given: Sequence[Given], results: Sequence[Candidate]) -> Told:
     """What was the same in every run: a constant, or what names data where that is known from somewhere."""
     fitting = sorted(
-        (one for one in results if _natural(one)), key=lambda one: (not one.solid, *one.cost(flow.kept))
+        (one for one in results if candidates.natural(one)),
+        key=lambda one: (not one.solid, *one.cost(flow.kept)),
     )
     rivals: list[Expr] = [*given, *(one.expr for one in fitting)]
     needs = frozenset(column for one in fitting for column in one.needs)
@@ -84,14 +82,6 @@ def _weak_constant(flow: Flow, slot: Slot, given: Sequence[Given], results: Sequ
     observed = len(flow.apart(flow.whole()))
     doubt = "one observation" if observed < 2 else f"{len(rivals)} other explanations fit" if rivals else ""
     return flow.told(best, how, why, slot, needs, agreements, doubt)
-
-
-def _natural(one: Candidate) -> bool:
-    """Whether somebody may have meant it: a part, a named element, the first or the last one; not the third of five."""
-    steps = one.expr.form
-    return not any(
-        isinstance(step, Entry) or (isinstance(step, Index) and step.at not in (0, -1)) for step in steps
-    )
 
 
 def of_schema(flow: Flow, slot: Slot) -> Told | None:
@@ -120,9 +110,10 @@ def left(flow: Flow, slot: Slot) -> Told | None:
         return of_one(flow, slot)
     if alike:
         doubt = "" if len(flow.apart(flow.whole())) > 1 else "one observation"
-        return flow.told(
-            Constant(slot.values[0]), "constant", "it is the same in every run", slot, doubt=doubt
-        )
+        best = Constant(slot.values[0])
+        rivals = flow.rivals(slot, best)
+        why = "it is the same in every run"
+        return flow.told(best, "constant", why, slot, agreements=rivals, doubt=doubt)
     return None
 
 

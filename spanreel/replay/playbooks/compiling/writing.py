@@ -104,7 +104,7 @@ def _asked(
         if source is not None:
             exprs.append((FromResult(source, ()), []))
     names = {f"what {expr.column.tool} found" if isinstance(expr, FromResult) and not expr.form else f"value {place}": f"{NAME}{place}" for place, (expr, _) in enumerate(exprs)}  # fmt: skip
-    llm = prompts.asking(goal, column.tool, argument, names, examples=list(dict.fromkeys(values)))
+    llm = prompts.asking(goal, column.tool, argument, names)
     calls = tuple(
         Call(call.at - 1, f"write_{argument}", {}, {argument: value}, None, None, "read", call.span)
         for call, value in zip(column.calls, values, strict=True)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.exceptions import SpanreelError, UnknownRun
 from spanreel.replay.playbooks.asks import Ask, Failure
-from spanreel.replay.playbooks.body import PROVENANCE, Body
+from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.engine.toolbox import gathered
 from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.identity import PROVENANCE
 from spanreel.replay.playbooks.repairs.case import Case
 from spanreel.replay.playbooks.repairs.fitting import Shown, Signatures, fit
 from spanreel.replay.playbooks.repairs.patch import patched
