@@ -76,6 +76,7 @@ def dispatch(
     """
     from spanreel.cli.inputs import inputs as read
     from spanreel.replay.playbooks.dispatching.dispatch import dispatch as run
+    from spanreel.replay.playbooks.engine.running import tool_places
 
     found = run(
         goal,
@@ -83,7 +84,7 @@ def dispatch(
         _function(fallback) if fallback else None,
         agent=agent,
         store=store,
-        tools=tools,
+        tools=tool_places(tools or ()),
         model=model,
         mode="guided" if guided else "strict",
         dry=dry,
@@ -113,8 +114,9 @@ def suggest(
     from spanreel.cli.inputs import inputs as read
     from spanreel.replay.playbooks.dispatching.suggest import Suggestions
     from spanreel.replay.playbooks.dispatching.suggest import suggest as look
+    from spanreel.replay.playbooks.engine.running import tool_places
 
-    found = look(goal, read(input, inputs), tools, store, agent=agent, all_of_them=every)
+    found = look(goal, read(input, inputs), tool_places(tools or ()), store, agent=agent, all_of_them=every)
     if json:
         say_json(Suggestions(goal=goal, suggestions=found).to_json(indent=2))
         return

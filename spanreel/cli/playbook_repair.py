@@ -74,6 +74,7 @@ def repair(
         spanreel playbook repair exchange-item --counterexample last:failed
     """
     from spanreel.cli.inputs import values
+    from spanreel.replay.playbooks.engine.running import tool_places
     from spanreel.replay.playbooks.governance.library import Library
     from spanreel.replay.playbooks.repairs import repairing
 
@@ -88,7 +89,7 @@ def repair(
         patch=None if patch is None else _patch_of(patch),
         using=with_,
         params=values(param, "--param", entry.body) if param else None,
-        modules=tools or (),
+        modules=tool_places(tools or ()),
         model=model,
         actor=who,
         reason=reason,

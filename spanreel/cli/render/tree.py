@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,7 @@ def header(run: Replay, width: int) -> list[Text]:
         ("started", f"{words.moment(run.started_at)}, took {duration_text(run.duration)}"),
         ("tokens", _tokens(run)),
         ("cost", cost_text(run.cost) if run.cost else None),
-        ("input", words.flat(given) if (given := _given(run.input)) is not None else None),
+        *_procedure(run),
     ]
     lines = [title]
     lines += [_pair(name, str(found), width) for name, found in pairs if found]
@@ -49,10 +49,20 @@ def header(run: Replay, width: int) -> list[Text]:
     return lines
 
 
-def _given(said: Any) -> Any:
-    """What the run was given; of a playbook's run the parameters: its input holds the whole body, to be run again."""
-    body = said.get("body") if isinstance(said, Mapping) else None
-    return said.get("params") if isinstance(body, Mapping) and "states" in body else said
+def _procedure(run: Replay) -> list[tuple[str, str | None]]:
+    """What the run was given; of a playbook's execution, which one it is and where it went."""
+    of = run.playbook
+    if of is None:
+        return [("input", words.flat(run.input) if run.input is not None else None)]
+    which = [of.name, (of.hash or "").removeprefix("sha256:")[:12], of.mode if of.mode != "strict" else ""]
+    states = [
+        ".".join([*one.inside, one.state]) + (f" ✗ {one.guard}" if one.guard else "") for one in of.states
+    ]
+    return [
+        ("playbook", " ".join(filter(None, which))),
+        ("params", words.flat(of.params)),
+        ("states", " → ".join(states)),
+    ]
 
 
 def _gate(run: Replay, gate: ReplayApproval) -> str:

@@ -321,6 +321,8 @@ class Body(Frozen):
         success: what holds, of the variables and of `result` (the output), when it is over.
         promotion: gates of its own, over those of the project; see `promotion`.
         edges: the ways on that are declared; where there are any, there are no others.
+        llm_defaults: of every model call that does not say otherwise: `model`, and parameters of the request.
+        meta: anything; on the root of each run under ``spanreel.workflow.``.
         output: what a run comes to, with bindings; default: the last result.
         origin: how it came to be. derived_from: the runs, by id.
         notes: what the compiler, or a repair, wants people to know.
@@ -338,6 +340,7 @@ class Body(Frozen):
     success: list[Condition] = Field(default_factory=list[Condition])
     promotion: Json = Field(default_factory=dict)
     extract: Extract | None = None
+    llm_defaults: Json = Field(default_factory=dict)
     initial: str
     max_steps: int = Field(default=MAX_STEPS, ge=1, le=100_000)
     states: dict[Name, State]
@@ -352,6 +355,12 @@ class Body(Frozen):
     def document(self) -> Json:
         """As its file says it: what is not said is left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"spanreel": FORMAT}
+
+    def asking(self, said: Llm | Extract) -> tuple[str | None, Json]:
+        """The model that a call of it asks, and the parameters of the request."""
+        defaults = dict(self.llm_defaults)
+        model = defaults.pop("model", None)
+        return said.model or model, {**defaults, **said.parameters}
 
     @property
     def hash(self) -> str:

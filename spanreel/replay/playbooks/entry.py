@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as otel_context
 
 from spanreel.exceptions import ApprovalPending
-from spanreel.instrument import codec, contract, invocation, responder
+from spanreel.instrument import codec, contract, invocation, responder, runs
 from spanreel.instrument.invocation import FUNCTION, PROCESS, WORKFLOW, Invocation
 from spanreel.instrument.responder import LIVE
 from spanreel.replay import starting
@@ -262,6 +262,7 @@ class Execution:
         """How it is run again: `execute` is called where all that it needs can be found by name, else the program is."""
         again = places is not None and not callable(self._wanted.model) and not self._wanted.repairers
         found = {
+            **{f"{names.PLAYBOOK_META}{key}": runs._attribute(value) for key, value in self.body.meta.items()},
             **self._wanted.facts,
             names.CODE_FUNCTION: ENTRY,
             names.RUN_ENTRY: FUNCTION if again else PROCESS,

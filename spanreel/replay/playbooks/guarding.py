@@ -107,7 +107,7 @@ class Guarding:
         system = self.bound(extract.system, "", variables)
         yield from self.within_budget("", models=1)
         self.spend(models=1)
-        asked = asks.Ask("", as_text(prompt), as_text(system), schema, extract.model, extract.parameters)
+        asked = asks.Ask("", as_text(prompt), as_text(system), schema, *self.body.asking(extract))
         found = yield from self.thrown("", asked)
         if problem := schema_problem(found, schema):
             self.stop("params", "", f"they cannot be read out of the text: {problem}")

@@ -307,7 +307,7 @@ class _Walk(Guarding):
         system = as_text(self.bound(llm.system, name, variables))
         yield from self.within_budget(name, models=1)
         self.spend(models=1)
-        asked = asks.Ask(name, prompt, system, llm.schema_, llm.model, llm.parameters, attempt)
+        asked = asks.Ask(name, prompt, system, llm.schema_, *self.body.asking(llm), attempt)
         try:
             answer = yield asked
         except Misfit as error:

@@ -19,7 +19,7 @@ from spanreel.replay.playbooks.governance.provenance import (
 if TYPE_CHECKING:
     from spanreel.collector.store import Reader
     from spanreel.replay.playbooks.body import Body
-    from spanreel.replay.playbooks.shelf import Entry
+    from spanreel.replay.playbooks.governance.shelf import Entry
 
 
 def why(

@@ -168,7 +168,7 @@ class _Answers(World):
             case asks.Ask():
                 raise NotAnswered("what a model would say is not known without asking it")
             case asks.RunPython():
-                return self._ran(asked)
+                return self._code(asked)
             case asks.Probe():
                 return _probed(asked)
             case asks.Wait() | asks.Mend():
@@ -197,7 +197,7 @@ class _Answers(World):
             self.found.proposed.append(proposed)
         return result
 
-    def _ran(self, asked: asks.RunPython) -> Any:
+    def _code(self, asked: asks.RunPython) -> Any:
         """The author's own code, which an execution runs as it is; the tools in it are answered like all others."""
         if self.surroundings is None or not self.surroundings.code:
             raise NotAnswered("Python code is not run beside an agent that works")
