@@ -115,7 +115,7 @@ def test_a_body_that_pins_code_imports_nothing_to_look_at_it(mark: Path) -> None
 
 
 def test_a_condition_on_a_repository_runs_nothing_that_the_repository_names(mark: Path) -> None:
-    """git would ask a program of its config for changes."""
+    """Git would ask a program of its config for changes."""
     folder = mark.parent / "repository"
     spy = mark.parent / "spy"
     spy.write_text(f"#!/bin/sh\ntouch '{mark}'\n")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Annotated, Any, Final, Literal, TypeAlias, cast
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -394,11 +394,5 @@ def without_provenance(document: Json) -> Json:
 
 
 def _ordered(key: str, value: Any) -> Any:
-    """`set` as a list where one of its values may name another variable of it: there the order makes a difference."""
-    if key != "set" or not isinstance(value, dict):
-        return value
-    said = {name: canonical_json(one) for name, one in cast("Json", value).items()}
-    names_another = any(
-        "{{" in text and name in text for name in said for other, text in said.items() if other != name
-    )
-    return [[name, one] for name, one in cast("Json", value).items()] if names_another else value
+    """`set` as a list where it has bindings: a later one may name an earlier variable, so the order makes a difference."""
+    return list(value.items()) if key == "set" and value and "{{" in canonical_json(value) else value
