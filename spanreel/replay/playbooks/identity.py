@@ -6,7 +6,7 @@ Quiet. It must not know what the keys of a body mean, but for those that only te
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from spanreel.wire.content import canonical_json
 
@@ -35,11 +35,5 @@ def without_provenance(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ordered(key: str, value: Any) -> Any:
-    """`set` as a list where one of its values may name another variable of it: there the order makes a difference."""
-    if key != "set" or not isinstance(value, dict):
-        return value
-    said = {name: canonical_json(one) for name, one in cast("dict[str, Any]", value).items()}
-    names_another = any(
-        "{{" in text and name in text for name in said for other, text in said.items() if other != name
-    )
-    return [[name, one] for name, one in cast("dict[str, Any]", value).items()] if names_another else value
+    """`set` as a list where it has bindings: a later one may name an earlier variable, so the order makes a difference."""
+    return [[*pair] for pair in value.items()] if key == "set" and value and "{{" in canonical_json(value) else value
