@@ -166,7 +166,7 @@ def _common_forms(
     common: dict[tuple[Any, ...], list[list[Found]]] | None = None
     for index, (call, value) in enumerate(zip(calls, slot.values, strict=True)):
         here: dict[tuple[Any, ...], list[Found]] = {}
-        for path in flow.sources.places(index, call, value):
+        for path in flow.sources.found(index, call, value):
             for found in domains(call.result, path) if many else forms(call.result, path):
                 here.setdefault(found.form, []).append(found)
         if common is None:

@@ -55,10 +55,14 @@ def joined(flow: Flow, slot: Slot) -> tuple[Joined, frozenset[Column], tuple[Agr
         Agreement(piece.expr, other.expr)
         for piece in dict.fromkeys(used)
         for other in pieces
-        if other is not piece and other.texts == piece.texts and other.expr is not piece.expr
+        if other.texts == piece.texts and not _same(other.expr, piece.expr)
     )
     expr = Joined(tuple(part.expr if isinstance(part, _Piece) else part for part in found))
     return expr, needs, agreements
+
+
+def _same(one: Expr, other: Expr) -> bool:
+    return one is other or (isinstance(one, Given) and isinstance(other, Given) and one.spec is other.spec)
 
 
 def _read(texts: tuple[str, ...], pieces: list[_Piece]) -> list[_Piece | str] | None:
@@ -109,7 +113,8 @@ def _of_results(flow: Flow, slot: Slot) -> Iterator[_Piece]:
     first = slot.values[0]
     for calls in flow.sources.earlier(slot.at):
         for path, value in _leaves(calls[0].result):
-            if len(_text(value)) >= SHORTEST and _text(value) in first:
+            told = len(_text(value)) >= SHORTEST and _text(value) in first
+            if told and path in flow.sources.found(0, calls[0], value):
                 yield from islice(_at(flow, slot, calls, path), 1)
 
 

@@ -65,21 +65,31 @@ class Sources:
             yield from combined([[call for call in row if call.tool == tool] for row in rows])
 
     def showing(self, index: int, value: Any, before: int) -> list[Call]:
-        """Calls that had the value in their result, not those that were asked for it by that value."""
-        wanted = key(value)
+        """Calls that had the value in their result, not where they only repeat what they were asked for."""
         return [
-            call
-            for call in self.runs[index].calls
-            if call.at < before
-            and not any(scalar(one) and key(one) == wanted for one in call.arguments.values())
-            and self.places(index, call, value)
+            call for call in self.runs[index].calls if call.at < before and self.found(index, call, value)
         ]
+
+    def found(self, index: int, call: Call, value: Any) -> list[tuple[Any, ...]]:
+        """Where a result has the value, but for where it repeats the argument that had it."""
+        wanted = key(value)
+        asked = [name for name, one in call.arguments.items() if scalar(one) and key(one) == wanted]
+        found = self.places(index, call, value)
+        return [path for path in found if not _repeats(path, asked)] if asked else found
 
     def earlier(self, at: Sequence[int]) -> Iterator[tuple[Call, ...]]:
         """Every row of calls of one tool, one of each run, before the moments."""
         rows = [[call for call in run.calls if call.at < at[run.index]] for run in self.runs]
         for tool in dict.fromkeys(call.tool for call in rows[0]):
             yield from combined([[call for call in row if call.tool == tool] for row in rows])
+
+
+def _repeats(path: tuple[Any, ...], asked: Sequence[str]) -> bool:
+    """Whether a place is called as the argument is: `id` and `order_id` are the same name."""
+    last = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
+    return any(
+        last == name or last.endswith(f"_{name}") or name.endswith(f"_{last}") or not last for name in asked
+    )
 
 
 def combined(rows: Sequence[Sequence[Call]]) -> Iterator[tuple[Call, ...]]:
