@@ -60,7 +60,7 @@ def _procedure(run: Replay) -> list[tuple[str, str | None]]:
     ]
     return [
         ("playbook", " ".join(filter(None, which))),
-        ("params", words.flat(of.params)),
+        ("input", words.flat(of.params)),
         ("states", " → ".join(states)),
     ]
 
