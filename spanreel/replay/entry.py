@@ -42,7 +42,9 @@ def call(function: str, file: str | None, inputs: str) -> Any:
     module, _, name = function.partition(":")
     found: Any = _module(module, file)
     if _is_of_python(found):
-        raise SpanreelError(f"{function} is no agent, whatever the recording says", REMEDY)  # such as os:system
+        raise SpanreelError(
+            f"{function} is no agent, whatever the recording says", REMEDY
+        )  # such as os:system
     for part in name.split("."):
         found = getattr(found, part, None)
     if not callable(found):

@@ -36,4 +36,8 @@ def without_provenance(document: dict[str, Any]) -> dict[str, Any]:
 
 def _ordered(key: str, value: Any) -> Any:
     """`set` as a list where it has bindings: a later one may name an earlier variable, so the order makes a difference."""
-    return [[*pair] for pair in value.items()] if key == "set" and value and "{{" in canonical_json(value) else value
+    return (
+        [[*pair] for pair in value.items()]
+        if key == "set" and value and "{{" in canonical_json(value)
+        else value
+    )
