@@ -103,11 +103,12 @@ def run(
     """
     from spanreel.replay.playbooks.body import Limits
     from spanreel.replay.playbooks.engine import running
-    from spanreel.replay.playbooks.formats.target import resolve
+    from spanreel.replay.playbooks.formats.target import find
 
     given = running.inputs_of(param or (), params)
     modules = running.tool_modules(tools or ())
-    body = resolve(target if _is_target(target) else f"playbook:{target}", store)
+    named = find(target if _is_target(target) else f"playbook:{target}", store)
+    body, modules = named.checked(), [*modules, *named.modules]
     limits = Limits(
         max_cost=max_cost, max_calls=max_calls, max_tool_calls=max_tool_calls, max_seconds=max_seconds
     )
@@ -202,7 +203,8 @@ def run_target(
     if dry_check:
         return _checked(found, inputs, json=json)
     if found.kind == "playbook":
-        result: Any = _run(found.checked(), inputs, mode, modules, model, about, store=store, dry=dry_run)
+        named = [*modules, *found.modules]
+        result: Any = _run(found.checked(), inputs, mode, named, model, about, store=store, dry=dry_run)
     else:
         assert found.function is not None
         result = running.run_function(found.function, inputs, about, store=store, dry=dry_run)

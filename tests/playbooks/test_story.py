@@ -82,7 +82,7 @@ SAID = {
     "spanreel playbook promote return-item@2": ["is active, was shadow", "return-item@1 is retired"],
     "python desk.py W1010 kettle": ["done by agent: ", "needs_repair: return-item@1: "],
     "python desk.py W1011 chair": ["done by return-item@2: ", "saved: 3 model calls, "],
-    "spanreel show last": ['params    {"item": "lamp", "order_id": "W1007"}', "find_order → return_item"],
+    "spanreel show last": ['input     {"item": "lamp", "order_id": "W1007"}', "find_order → return_item"],
     "spanreel playbook why return-item": [
         "the supplier renamed it",
         "repair:rule of return-item@1",

@@ -62,6 +62,16 @@ class Target:
             return self.file.problems
         return () if self.body is None else tuple(check(self.body))
 
+    @property
+    def modules(self) -> list[str]:
+        """The Python that was named by naming it: of that a body may call functions. None where it is data."""
+        kind, _, name = self.said.partition(":")
+        if self.file is not None or (kind in ("playbook", "run") and name):
+            return []
+        if self.said.endswith(".py") or ".py:" in self.said:
+            return [self.said[: self.said.rindex(".py") + 3]]
+        return [kind] if FUNCTION.fullmatch(self.said) else []
+
     def where(self, problem: Problem) -> str:
         """A problem on one line, with its place."""
         if self.file is not None:
