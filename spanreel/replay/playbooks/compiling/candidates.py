@@ -225,7 +225,7 @@ def _names_several(flow: Flow, name: str, picked: Sequence[Any], rows: Sequence[
         return False
     known = [[key(one[name]) for one in row if isinstance(one, Mapping) and name in one] for row in rows]
     several = any(row.count(key(value)) > 1 for row, value in zip(known, values, strict=True))
-    if all(isinstance(value, str) for value in values) and len(flow.apart(values)) > 1:
+    if all(isinstance(value, str) for value in values):
         return several
     different = len({one for row in known for one in row})
     return several and (1.0 / max(1, different)) ** len(flow.apart(values)) <= NAMED
