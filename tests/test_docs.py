@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,7 @@ from commands import environment
 import spanreel as package
 from spanreel.cli.app import COMMANDS
 from spanreel.cli.playbooks import VERBS
+from spanreel.replay.playbooks.governance.library import Library
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -134,6 +140,24 @@ def test_the_page_about_approvals_runs(tmp_path: Path) -> None:
     assert len(run_blocks(tmp_path, blocks(page))) == 6
 
 
+@pytest.mark.timeout(300)  # four dozen processes, one after the other
+def test_the_page_about_playbooks_runs(tmp_path: Path) -> None:
+    """In a folder with the example's files, with its model behind its agent; who is asked is what the page says."""
+    example = ROOT / "examples" / "returns"
+    (tmp_path / ".spanreel").mkdir()
+    for name in ("shop.py", "agent.py", "desk.py"):
+        shutil.copy(example / name, tmp_path / name)
+    page = (ROOT / "docs" / "playbooks.md").read_text("utf-8")
+    with returns_model(example) as url:
+        ran = run_blocks(tmp_path, blocks(page), OPENAI_BASE_URL=f"{url}/v1", OPENAI_API_KEY="k")
+    assert (ran.count("python"), len(ran)) == (2, 41)
+    store = tmp_path / ".spanreel" / "spans.db"
+    assert [(one.version, one.status) for one in Library(store).entries("return-item")] == [
+        (1, "retired"),
+        (2, "active"),
+    ]
+
+
 def test_the_page_about_playbook_files_runs(tmp_path: Path) -> None:
     """Its files are what it says of them, down to the lines of what is wrong."""
     page = blocks((ROOT / "docs" / "playbook-file.md").read_text("utf-8"))
@@ -168,12 +192,13 @@ def test_the_pages_about_calls_and_differences_run(tmp_path: Path) -> None:
 
 
 def run_blocks(folder: Path, page: list[Block], **more: str) -> list[str]:
-    """Run the snippets and commands of a page; what was run. The first snippet that instruments is the agent."""
+    """Run the snippets and commands of a page; what was run. A snippet that instruments is the agent, unless it is called something else."""
     ran: list[str] = []
     for number, block in enumerate(page):
         if block.language == "python":
-            agent = "spanreel.instrument()" in block.text
-            file = folder / ("agent.py" if agent else f"snippet_{number}.py")
+            named = re.match(r"# (\w+\.py)\n", block.text)
+            agent = "spanreel.instrument()" in block.text and (named is None or named[1] == "agent.py")
+            file = folder / ("agent.py" if agent else named[1] if named else f"snippet_{number}.py")
             file.write_text(block.text, "utf-8")
             if not (agent and "python agent.py" in page[number + 1].text):
                 _run(folder, f"python {file.name}", **more)
@@ -203,6 +228,28 @@ def support_model() -> Any:
     return SupportModel()
 
 
+@contextlib.contextmanager
+def returns_model(example: Path) -> Iterator[str]:
+    """The stand-in for the model of the returns example."""
+    server = module_at(example / "model.py").serving()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def module_at(file: Path) -> Any:
+    """A program of the examples."""
+    found = importlib.util.spec_from_file_location(f"example_{file.stem}", file)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
 def beside(name: str) -> Any:
     """A server of the tests of replays."""
     sys.path.insert(0, str(ROOT / "tests" / "replay"))
@@ -217,6 +264,9 @@ def _run(folder: Path, line: str, **more: str) -> None:
     words = shlex.split(line, comments=True)
     environ = environment(folder, COLUMNS="80") | more
     environ.pop("SPANREEL_STORE", None)
+    while "=" in words[0]:
+        name, _, value = words.pop(0).partition("=")
+        environ[name] = value
     done = subprocess.run(
         [*own[words[0]], *words[1:]],
         cwd=folder,
@@ -229,7 +279,7 @@ def _run(folder: Path, line: str, **more: str) -> None:
     expected = re.search(r"# exits with (\d)", line)
     code = int(expected[1]) if expected else 4 if done.returncode == 4 and "--samples" in line else 0
     assert done.returncode == code, f"{line}\n{done.stdout}\n{done.stderr}"
-    assert done.stdout.strip() or code or "--html" in line, line
+    assert done.stdout.strip() or code or "--html" in line or "spanreel resume" in line, line
 
 
 def test_what_the_readme_makes_is_in_the_makefile() -> None:

@@ -27,7 +27,7 @@ def opened() -> None:
             ],
             "payment_id": f"card_{4100 + 37 * number}",
         }
-        for number in range(8)
+        for number in range(16)
     }
     SHOP.write_text(json.dumps(orders, indent=2), "utf-8")
 

@@ -33,7 +33,7 @@ from spanreel.cli import (
 from spanreel.cli.overrides import Stepped
 from spanreel.cli.playbooks import help_of
 from spanreel.cli.running import Targeted
-from spanreel.cli.terminal import note
+from spanreel.cli.terminal import note, said_json, say_json
 from spanreel.exceptions import Signal, SpanreelError
 
 app = typer.Typer(
@@ -98,12 +98,13 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
+    said_json()
     try:
         app()
     except SpanreelError as error:
-        _fail(error.exit_code, str(error.args[0]), error.remedy)
+        _fail(error, error.exit_code, str(error.args[0]), error.remedy)
     except Signal as signal:
-        _fail(4 if type(signal).__name__ == "Divergence" else 3, str(signal), "")
+        _fail(signal, 4 if type(signal).__name__ == "Divergence" else 3, str(signal), "")
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader of the pipe has seen enough
@@ -111,14 +112,19 @@ def main() -> NoReturn:
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - the last line of defence: said, not swallowed
         said = f"{type(error).__name__}: {error}".rstrip(": ")
-        _fail(1, f"unexpected {said}", f"for the traceback: spanreel --debug {' '.join(sys.argv[1:])}")
+        _fail(error, 1, f"unexpected {said}", f"for the traceback: spanreel --debug {' '.join(sys.argv[1:])}")
     sys.exit(0)
 
 
-def _fail(code: int, message: str, remedy: str) -> NoReturn:
+def _fail(error: BaseException, code: int, message: str, remedy: str) -> NoReturn:
     if os.environ.get("SPANREEL_DEBUG"):
         traceback.print_exc()
     note(f"spanreel: {' '.join(message.split())}")
     if remedy:
         note(f"  → {' '.join(remedy.split())}")
+    given = sys.argv[1:]
+    if "--json" in (given[: given.index("--")] if "--" in given else given) and not said_json():
+        from spanreel.cli.objects import Error
+
+        say_json(Error.of(error, code, message, remedy).to_json(indent=2))
     sys.exit(code)

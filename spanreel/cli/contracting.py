@@ -57,7 +57,7 @@ def contract(
     """
     from spanreel.cli.overrides import Usage
     from spanreel.replay import snapshots
-    from spanreel.replay.playbooks.formats.target import modules
+    from spanreel.replay.playbooks.engine.running import tool_modules
     from spanreel.replay.surface import compared
 
     if bool(targets) == (agent is not None):
@@ -65,7 +65,7 @@ def contract(
     if snapshot_out is not None and check is not None:
         raise Usage("a snapshot is made, or checked", "give --snapshot-out or --check")
     before = None if check is None else snapshots.read(check)
-    modules(tools)
+    tool_modules(tools or ())
     found = snapshots.contract_of(targets or (), agent, since, store)
     missing = [name for name, said in found.says["tools"].items() if said is None]
     if missing:

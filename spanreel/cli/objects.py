@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field
 
+from spanreel.exceptions import Signal, SpanreelError
 from spanreel.replay.timeline import Frozen, Replay
 
 
@@ -143,3 +145,34 @@ class Validation(Frozen):
     hash: str | None = None
     states: int | None = None
     problems: list[Finding]
+
+
+class Error(Frozen):
+    """What a command prints with --json where it could not do what it was asked.
+
+    Attributes:
+        code: stays the same from version to version: the kind of error (``unknown_run``, ``refused``), ``unexpected`` for
+            one that nobody foresaw.
+        reason: of an error that has several causes, which one, such as ``writes_differ``.
+        exit_code: of the command.
+    """
+
+    schema_: Literal["spanreel.error.v1"] = Field(default="spanreel.error.v1", alias="schema")
+    code: str
+    reason: str | None = None
+    message: str
+    remedy: str | None = None
+    exit_code: int
+
+    @classmethod
+    def of(cls, error: BaseException, exit_code: int, message: str, remedy: str) -> Error:
+        """What is told of an exception."""
+        foreseen = isinstance(error, (SpanreelError, Signal))
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
+        return cls(
+            code=name if foreseen else "unexpected",
+            reason=getattr(error, "reason", None) if foreseen else None,
+            message=" ".join(message.split()),
+            remedy=" ".join(remedy.split()) or None,
+            exit_code=exit_code,
+        )

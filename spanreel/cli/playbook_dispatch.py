@@ -76,6 +76,7 @@ def dispatch(
     """
     from spanreel.cli.inputs import inputs as read
     from spanreel.replay.playbooks.dispatching.dispatch import dispatch as run
+    from spanreel.replay.playbooks.engine.running import tool_places
 
     found = run(
         goal,
@@ -83,7 +84,7 @@ def dispatch(
         _function(fallback) if fallback else None,
         agent=agent,
         store=store,
-        tools=tools,
+        tools=tool_places(tools or ()),
         model=model,
         mode="guided" if guided else "strict",
         dry=dry,
@@ -113,8 +114,9 @@ def suggest(
     from spanreel.cli.inputs import inputs as read
     from spanreel.replay.playbooks.dispatching.suggest import Suggestions
     from spanreel.replay.playbooks.dispatching.suggest import suggest as look
+    from spanreel.replay.playbooks.engine.running import tool_places
 
-    found = look(goal, read(input, inputs), tools, store, agent=agent, all_of_them=every)
+    found = look(goal, read(input, inputs), tool_places(tools or ()), store, agent=agent, all_of_them=every)
     if json:
         say_json(Suggestions(goal=goal, suggestions=found).to_json(indent=2))
         return
@@ -198,8 +200,9 @@ def _tell(found: Dispatched) -> None:
         note(f"saved: {', '.join(parts)}")
     if found.by != "playbook":
         for one in found.considered[:5]:
-            why = ", ".join(reason.code for reason in one.reasons_against)
-            note(f"  {one.name}@{one.version}: {why or 'fits'}")
+            why = ", ".join(dict.fromkeys(reason.code for reason in one.reasons_against))
+            taken = chosen is not None and one.hash == chosen.hash and not found.dry
+            note(f"  {one.name}@{one.version}: {why or ('was taken' if taken else 'fits')}")
 
 
 def _tell_one(one: Considered) -> None:

@@ -51,10 +51,11 @@ def lint(
         spanreel playbook lint exchange-item
         spanreel playbook lint exchange.yaml --tools shop.tools --strict
     """
+    from spanreel.replay.playbooks.engine.running import tool_places
     from spanreel.replay.playbooks.governance.rehearsal import linted
 
     body, report = body_of(playbook, store)
-    found = linted(body, modules=tools or (), report=report)
+    found = linted(body, modules=tool_places(tools or ()), report=report)
     if json:
         say_json(found.to_json(indent=2))
     else:
@@ -103,11 +104,13 @@ def simulate(
         spanreel playbook simulate exchange-item --from last --json
     """
     from spanreel.cli.inputs import values
+    from spanreel.replay.playbooks.engine.running import tool_places
     from spanreel.replay.playbooks.governance.rehearsal import simulated
 
     body, _ = body_of(playbook, store)
     params = values(param or (), "--param", body)
-    found = simulated(body, params, run=from_, modules=tools or (), model=model, store=store)
+    modules = tool_places(tools or ())
+    found = simulated(body, params, run=from_, modules=modules, model=model, store=store)
     if json:
         say_json(found.to_json(indent=2))
     else:

@@ -74,6 +74,7 @@ def repair(
         spanreel playbook repair exchange-item --counterexample last:failed
     """
     from spanreel.cli.inputs import values
+    from spanreel.replay.playbooks.engine.running import tool_places
     from spanreel.replay.playbooks.governance.library import Library
     from spanreel.replay.playbooks.repairs import repairing
 
@@ -88,13 +89,13 @@ def repair(
         patch=None if patch is None else _patch_of(patch),
         using=with_,
         params=values(param, "--param", entry.body) if param else None,
-        modules=tools or (),
+        modules=tool_places(tools or ()),
         model=model,
         actor=who,
         reason=reason,
     )
     if dry_run:
-        found, ref, status = repairing.found_for(entry, wanted, library), "(not kept)", "not kept"
+        found, ref, status = repairing.found_for(entry, wanted, library), entry.name, "not kept"
     else:
         made = repairing.repair(playbook, wanted, library)
         found, ref, status = made.repair, made.entry.ref, made.entry.status
@@ -114,7 +115,7 @@ def _tell(before: Any, found: Any, ref: str, status: str) -> None:
     for flag in found.flags:
         note(f"  look at this: {FLAGS.get(flag, flag)}")
     short = found.hash.removeprefix("sha256:")[:12]
-    say(f"{found.name} {ref} ({short}) is {'' if status == 'not kept' else 'in '}{status}")
+    say(f"{ref} ({short}) is {'' if status == 'not kept' else 'in '}{status}")
     if status == "review":
         note(f'next: spanreel playbook review {ref} --approve --reason "…"')
 
@@ -217,7 +218,9 @@ def review(
 def _tell_review(found: Reviewed) -> None:
     for one in found.validated or ():
         mark = "✓" if one.passed else "✗"
-        note(f"  {mark} {one.role} {one.run_id[:12]}: {one.verdict}{f', {one.why}' if one.why else ''}")
+        note(
+            f"  {mark} {one.role} {one.run_id[:12]}: {one.verdict.replace('_', ' ')}{f', {one.why}' if one.why else ''}"
+        )
     if found.decision == "approved" and found.validated is None:
         note("  approved without a look at what is recorded")
     short = found.hash.removeprefix("sha256:")[:12]

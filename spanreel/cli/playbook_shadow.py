@@ -34,7 +34,8 @@ def shadow(
         str | None,
         typer.Option(
             metavar="FILTER",
-            help="All runs that fit: agent= status= session= since= until= goal~= tag.KEY= limit=.",
+            help="All runs that fit: agent= status= session= since= until= goal~= tag.KEY= limit=; "
+            "without status= those that succeeded.",
             show_default=False,
         ),
     ] = None,
@@ -117,7 +118,9 @@ def _report(
     from spanreel.replay.playbooks.shadows.shadow import shadow_over
 
     params = values(param, "--param", body) if param else None
-    with Progress(console=console(error=True), transient=True, disable=len(runs) < 2) as progress:
+    out = console(error=True)
+    quiet = len(runs) < 2 or not out.is_interactive
+    with Progress(console=out, transient=True, disable=quiet) as progress:
         task = progress.add_task("shadow", total=len(runs))
         return shadow_over(
             body,

@@ -57,6 +57,7 @@ MODELS = {
     "dispatch": "spanreel.replay.playbooks.dispatching.dispatched:Dispatched",
     "suggestions": "spanreel.replay.playbooks.dispatching.suggest:Suggestions",
     "priming": "spanreel.replay.playbooks.dispatching.prime:Priming",
+    "error": "spanreel.cli.objects:Error",
     "version": "spanreel.cli.objects:Versions",
 }
 """Schema name -> `module:class`, imported when it is asked for; `spanreel replay --json` prints a verdict."""

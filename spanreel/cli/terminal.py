@@ -10,6 +10,8 @@ from spanreel.cli.words import safe_json
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+_json_texts: list[int] = []
+
 
 def console(error: bool = False) -> Console:
     """A terminal as wide as it is (or as $COLUMNS says). Nothing it is given is read as markup."""
@@ -32,7 +34,15 @@ def say(text: str) -> None:
 
 def say_json(text: str) -> None:
     """A JSON text on stdout."""
+    _json_texts.append(len(text))
     print(safe_json(text))
+
+
+def said_json() -> bool:
+    """Whether there is a JSON text on stdout since this was asked last."""
+    said = bool(_json_texts)
+    _json_texts.clear()
+    return said
 
 
 def note(text: str) -> None:

@@ -13,6 +13,8 @@ from spanreel.cli.terminal import note, say, say_json
 from spanreel.exceptions import BadInput
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from spanreel.cli.objects import Finding
     from spanreel.replay.playbooks.body import Body, Param
     from spanreel.replay.playbooks.formats.target import Target
@@ -50,6 +52,9 @@ def validate(
     print_run_one_liner: Annotated[
         bool, typer.Option("--print-run-one-liner", help="Print the command that runs it.")
     ] = False,
+    print_ci_one_liner: Annotated[
+        bool, typer.Option("--print-ci-one-liner", help="Print a line for CI, which changes nothing.")
+    ] = False,
     json: Json = False,
     store: Store = None,
 ) -> None:
@@ -64,13 +69,16 @@ def validate(
         spanreel validate playbook:exchange-item --print-inputs-template
     """
     from spanreel.cli.objects import Validation
-    from spanreel.replay.playbooks.formats.target import find, modules
+    from spanreel.replay.playbooks.engine.running import tool_modules
+    from spanreel.replay.playbooks.formats.target import find
 
-    modules(tools)
+    if strict or tools:
+        tool_modules(tools or ())
     found: Target | None = None
     try:
         found = find(target, store)
         problems = [_finding(found, problem) for problem in _problems(found, strict or bool(tools))]
+        problems += [_finding(found, problem) for problem in _observed(found, store)] if strict else []
     except BadInput as error:
         if not json:
             raise
@@ -88,8 +96,15 @@ def validate(
             problems=problems,
         )
         say_json(said.to_json(indent=2))
-    elif body is not None and valid and (print_inputs_template or print_run_one_liner):
-        _print_for_a_run(body, target, template=print_inputs_template, line=print_run_one_liner)
+    elif body is not None and valid and (print_inputs_template or print_run_one_liner or print_ci_one_liner):
+        words = [shlex.quote(target), *(f"--tools {shlex.quote(one)}" for one in tools or ())]
+        if print_inputs_template:
+            _print_template(body)
+        if print_run_one_liner:
+            say(" ".join(["spanreel playbook run", *words, *_given(body, "--param")]))
+        if print_ci_one_liner:
+            dry = ["spanreel run", *words, *_given(body, "--input"), "--dry-run"]
+            say(" ".join(["spanreel validate", *words, "--strict", "&&", *dry]))
     else:
         _report(target, body, problems, valid)
     raise typer.Exit(0 if valid else 1)
@@ -108,6 +123,24 @@ def _problems(found: Target, registered: bool) -> list[Problem]:
     if registered and found.body is not None:
         problems += unregistered(found.body, Toolbox().names())
     return problems
+
+
+def _observed(found: Target, store: Path | None) -> list[Problem]:
+    """Where its functions led, and nothing says that they do."""
+    from spanreel.replay.graphs import undeclared
+    from spanreel.replay.playbooks.formats.wellformed import Problem
+
+    if found.body is None:
+        return []
+    return [
+        Problem(
+            ("states", one),
+            f"runs of it went on to {to} ({times}×), and no edge says so",
+            f"declare it: edges: [{{from: {one}, to: {to}}}]",
+            "warning",
+        )
+        for (one, to), times in sorted(undeclared(found.body, store).items())
+    ]
 
 
 def _finding(found: Target, problem: Problem) -> Finding:
@@ -156,16 +189,17 @@ def _report(target: str, body: Body | None, problems: list[Finding], valid: bool
         note(f"{target} is not valid: {', '.join(counted)}")
 
 
-def _print_for_a_run(body: Body, target: str, *, template: bool, line: bool) -> None:
+def _print_template(body: Body) -> None:
     import json
 
     values = {name: _example(param) for name, param in body.params.items()}
-    if template:
-        say_json(json.dumps(values, indent=2, ensure_ascii=False))
-    if line:
-        wanted = [name for name, param in body.params.items() if param.required and param.default is None]
-        given = [f"--param {name}={shlex.quote(_text(values[name]))}" for name in wanted]
-        say(" ".join(["spanreel playbook run", shlex.quote(target), *given]))
+    say_json(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+def _given(body: Body, option: str) -> list[str]:
+    """What its parameters are given on a command line."""
+    wanted = {name: one for name, one in body.params.items() if one.required and one.default is None}
+    return [f"{option} {name}={shlex.quote(_text(_example(one)))}" for name, one in wanted.items()]
 
 
 def _text(value: Any) -> str:

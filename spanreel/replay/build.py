@@ -16,6 +16,7 @@ from spanreel.replay.facts import run_facts
 from spanreel.replay.gates import Gate, gates
 from spanreel.replay.moments import milliseconds, timestamp
 from spanreel.replay.pricing import reported, total
+from spanreel.replay.procedure import procedure
 from spanreel.replay.timeline import (
     KnowledgeRetrieval,
     MemoryRecall,
@@ -129,6 +130,7 @@ class _Builder:
             source_run_id=facts.source_run_id,
             fork_step=facts.fork_step,
             user_id=run.user,
+            playbook=procedure(run, self.spans),
             warnings=self._warnings(steps),
         )
 

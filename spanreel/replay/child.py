@@ -357,7 +357,15 @@ def _run(execution: Execution, plan: Plan, verdict: Path) -> None:
         raise
     except BaseException as error:
         ended.append(error)
+        if _is_of_a_guard(error):
+            sys.exit(1)
         raise
+
+
+def _is_of_a_guard(error: BaseException) -> bool:
+    """Whether a guard of a playbook stopped it, which says all there is to say in its one line."""
+    asks = sys.modules.get("spanreel.replay.playbooks.asks")
+    return asks is not None and isinstance(error, asks.Stopped)
 
 
 def _recorded_clock(execution: Execution) -> AbstractContextManager[None]:

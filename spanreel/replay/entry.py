@@ -41,6 +41,10 @@ def call(function: str, file: str | None, inputs: str) -> Any:
     """
     module, _, name = function.partition(":")
     found: Any = _module(module, file)
+    if _is_of_python(found):
+        raise SpanreelError(
+            f"{function} is no agent, whatever the recording says", REMEDY
+        )  # such as os:system
     for part in name.split("."):
         found = getattr(found, part, None)
     if not callable(found):
@@ -100,6 +104,14 @@ def _module(name: str, file: str | None) -> ModuleType:
         if error.name is None or not (name + ".").startswith(error.name + "."):
             raise
         raise SpanreelError(f"the module of the agent is gone: {name}", REMEDY) from error
+
+
+def _is_of_python(module: ModuleType) -> bool:
+    """Whether a module is one of the standard library, and not the user's of the same name."""
+    if module.__name__.partition(".")[0] not in sys.stdlib_module_names:
+        return False
+    file = getattr(module, "__file__", None)
+    return file is None or Path(file).is_relative_to(Path(inspect.__file__).parent)
 
 
 def _from_file(path: Path) -> ModuleType:

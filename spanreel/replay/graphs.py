@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spanreel.exceptions import SpanreelError, UnknownPlaybook, UnknownRun
+from spanreel.exceptions import SpanreelError, StoreError, UnknownPlaybook, UnknownRun
 from spanreel.location import resolve_store
+from spanreel.replay.playbooks.body import END
 from spanreel.replay.report.graph import Graph, of_playbook, of_run
 from spanreel.replay.report.transitions import Transition, observed, of_states, of_steps
 from spanreel.wire import attributes as names
@@ -147,12 +149,39 @@ def observed_of(
     return observed(title, found)
 
 
-def _states(reader: Reader, run: Run, playbook: str) -> list[Transition]:
+def undeclared(body: Body, store: str | os.PathLike[str] | None = None) -> Counter[tuple[str, str]]:
+    """The ways that executions of a body took from its functions, and that it does not declare; how often each.
+
+    Any other state declares where it leads, and nothing leads elsewhere.
+    """
+    from spanreel.collector.store import open_reader
+
+    found: Counter[tuple[str, str]] = Counter()
+    declared = {(edge.from_, edge.to) for edge in body.edges}
+    try:
+        reader = open_reader(resolve_store(store))
+    except StoreError:  # nothing was recorded yet
+        return found
+    with reader:
+        for run in reader.runs():
+            ways = _states(reader, run, body.name, body.hash)
+            for (_, name), (_, to) in ((one.source, one.target) for one in ways):
+                state = body.states.get(name)
+                if state is None or state.python is None or to in {*state.targets(), "stopped"}:
+                    continue
+                if (name, to) not in declared and not (to == END and state.next is None):
+                    found[name, to] += 1
+    return found
+
+
+def _states(reader: Reader, run: Run, playbook: str, body: str | None = None) -> list[Transition]:
     if run.agent_name != playbook:
         return []
     spans = reader.spans(run.trace_id)
     root = next((span for span in spans if span.span_id == run.root.span_id), None)
     if root is None or root.attributes.get(names.PLAYBOOK_NAME) != playbook:
+        return []
+    if body is not None and root.attributes.get(names.PLAYBOOK_HASH) != body:
         return []
     return of_states(_below(spans, root))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,8 @@ def _code(function: str, said: str | None) -> str | None:
     from spanreel.replay.playbooks.engine.toolbox import Toolbox, function_of
 
     try:
-        return of_function(function_of(function, Toolbox()), "python")
+        here = Toolbox(modules=frozenset(sys.modules))  # what is imported already is looked at, never called
+        return of_function(function_of(function, here), "python")
     except SpanreelError:
         return said
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field
 
-from spanreel.replay.playbooks.body import without_provenance
+from spanreel.replay.playbooks.identity import without_provenance
 from spanreel.replay.timeline import Frozen
 from spanreel.wire.content import canonical_json
 

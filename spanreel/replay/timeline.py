@@ -7,13 +7,13 @@ dollars as decimal strings, messages GenAI messages (`role`, `parts`). None mean
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
-from pydantic_core import PydanticSerializationError
+from pydantic import Field, PrivateAttr
 
 from spanreel.replay.again import Again
+from spanreel.replay.frozen import Frozen
+from spanreel.replay.procedure import ReplayPlaybook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,47 +28,10 @@ Source: TypeAlias = Literal["recorded", "live", "stub", "deny", "wire"]
 GradeWord: TypeAlias = Literal["exact", "semantic", "view-only"]
 
 
-_new = object.__new__
-_set = object.__setattr__
-
-
 class PathLike(Protocol):
     """A path; `os` stays outside of quiet modules."""
 
     def __fspath__(self) -> str: ...
-
-
-class Frozen(BaseModel):
-    """A value of the reading side: it cannot be changed, and it has no other fields than those declared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    @classmethod
-    def made(cls, **values: Any) -> Self:
-        """The value of fields that are known to be right, as `model_construct` makes it, at a fraction of its cost."""
-        if values.keys() != cls.__pydantic_fields__.keys() or cls.__private_attributes__:
-            return cls.model_construct(**values)
-        found = _new(cls)
-        _set(found, "__dict__", values)
-        _set(found, "__pydantic_fields_set__", set(values))
-        _set(found, "__pydantic_extra__", None)
-        _set(found, "__pydantic_private__", None)
-        return found
-
-    def to_json(self, indent: int | None = None) -> str:
-        """The JSON text that the command line prints, under the public field names.
-
-        Bytes that an emitter put into an attribute are printed as text; halves of surrogate pairs, which JSON can
-        say and UTF-8 cannot, as escapes.
-        """
-        try:
-            return self.model_dump_json(by_alias=True, indent=indent)
-        except PydanticSerializationError:
-            return json.dumps(self.model_dump(by_alias=True), indent=indent, default=_as_text)
-
-
-def _as_text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 class ReplayTokens(Frozen):
@@ -248,6 +211,7 @@ class Replay(Again, Frozen):
         tokens, cost: of the answers. spent_tokens, spent_cost: of those that were not served from a recording.
         source_run_id: the run that this one replays or forks. fork_step: the step of that run from which a fork went live.
         warnings: what is missing or doubtful in this view.
+        playbook: which one it is an execution of, and the states that it went through.
         grade: which replay its spans allow, where that was asked for; grade_missing: the attributes that a better
             one needs, each once.
     """
@@ -285,6 +249,7 @@ class Replay(Again, Frozen):
     source_run_id: str | None = None
     fork_step: int | None = None
     user_id: str | None = None
+    playbook: ReplayPlaybook | None = None
     warnings: list[str] = Field(default_factory=list[str])
     grade: GradeWord | None = None
     grade_missing: list[str] = Field(default_factory=list[str])

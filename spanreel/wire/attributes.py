@@ -130,6 +130,9 @@ PLAYBOOK_ATTEMPT: Final = "spanreel.playbook.attempt"  # 2, 3, ...: of an action
 PLAYBOOK_PURPOSE: Final = "spanreel.playbook.purpose"  # compensation
 PLAYBOOK_MODE: Final = "spanreel.playbook.mode"  # strict | guided | shadow, on the root of an execution
 PLAYBOOK_PARAMS: Final = "spanreel.playbook.params"  # canonical JSON, on the root of an execution
+PLAYBOOK_META: Final = (
+    "spanreel.workflow."  # prefix: what the body says of itself (meta), on the root of an execution
+)
 PLAYBOOK_GUARD: Final = (
     "spanreel.playbook.guard"  # which guard stopped it, on its root and on the state's span
 )

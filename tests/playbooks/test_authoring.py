@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,6 +15,13 @@ from spanreel import Playbook
 from spanreel.exceptions import ContractChanged, Refused, SpanreelError
 
 paid: list[Any] = []
+
+
+@dataclass
+class Card:
+    """What JSON has no word for."""
+
+    number: int
 
 
 @spanreel.tool(name="aut_pay")
@@ -150,8 +159,8 @@ def test_a_body_is_not_run_with_other_code_than_it_was_made_of() -> None:
         update={"states": {"a": body.states["a"].model_copy(update={"code": "c1:state-00000000-0"})}}
     )
     with pytest.raises(ContractChanged, match="state a of aut"):
-        Playbook.of(stale).run()
-    assert Playbook.of(body).run().ok
+        Playbook.of(stale).run(modules=[__name__])
+    assert Playbook.of(body).run(modules=[__name__]).ok
 
 
 def state_now() -> None:
@@ -205,3 +214,31 @@ def test_a_playbook_is_kept_promoted_and_asked_where_it_comes_from(tmp_path: Any
         playbook.promote()
     assert playbook.promote(force=True, reason="it is the only one").entry.status == "active"
     assert playbook.why().origin == "handwritten"
+
+
+def test_a_value_keeps_its_type_from_function_to_function() -> None:
+    """A date is a date in the states that follow, before a gate and after it; bindings and guards see its JSON."""
+    playbook = Playbook("aut-typed", output="{{ day }} {{ card.number }}")
+    seen: list[Any] = []
+
+    @playbook.state
+    def begin(ctx: Any) -> str:
+        ctx["day"] = date(2026, 1, 2)
+        ctx["card"] = Card(7)
+        ctx["rows"] = ["a"]
+        return "check"
+
+    playbook.add("check", **{"assert": [{"json": "day", "equals": "2026-01-02"}]}, next="more")
+
+    @playbook.state
+    def more(day: date, card: Any, rows: Any) -> str:
+        seen.extend([day, card, rows])
+        return "last"
+
+    @playbook.state
+    def last(ctx: Any) -> None:
+        seen.append(ctx["day"])
+
+    result = playbook.run()
+    assert (result.status, result.output) == ("completed", "2026-01-02 7"), result
+    assert seen == [date(2026, 1, 2), Card(7), ["a"], date(2026, 1, 2)]

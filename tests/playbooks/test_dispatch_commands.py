@@ -158,3 +158,24 @@ def test_suggest_and_prime():
     assert out.startswith("## What has worked for tasks like this: shelf-exchange")
     printed("priming", run("prime", GOAL, "--json")[1])
     assert "no active playbook" in run("prime", "water the plants")[2]
+
+
+def test_a_filter_that_names_no_status_leaves_out_what_failed():
+    """A run that ended in an error, or that says it did not succeed, is no example; `status=` asks for it."""
+    good = shop.recorded(shop.exchanging(), **INPUTS)
+
+    @spanreel.agent(name="shelf")
+    def broken() -> None:
+        raise RuntimeError("no such order")
+
+    @spanreel.agent(name="shelf")
+    def unlucky() -> None:
+        spanreel.outcome(success=False)
+
+    with pytest.raises(RuntimeError):
+        broken()
+    unlucky()
+    spanreel.instrument().flush()
+    assert runs_over("agent=shelf") == [good]
+    assert len(runs_over("agent=shelf status=completed")) == 2
+    assert len(runs_over("agent=shelf status=error")) == 1

@@ -51,7 +51,9 @@ def recording() -> Iterator[spanreel.Instrumentation]:
 
 def play(states: dict[str, Any], given: dict[str, Any] | None = None, mode: str = "run", **keys: Any) -> Any:
     """Run a playbook of these states, in sync or async code."""
-    options = {name: keys.pop(name) for name in ("tools", "model", "repairers", "store") if name in keys}
+    options = {
+        name: keys.pop(name) for name in ("tools", "modules", "model", "repairers", "store") if name in keys
+    }
     guided = {"mode": keys.pop("walked")} if "walked" in keys else {}
     body = {"name": "drv", "initial": next(iter(states)), "states": states, **keys}
     playbook = spanreel.Playbook.of(Body.model_validate(body))
@@ -248,8 +250,9 @@ def polite(variables: Any) -> bool:
 def test_a_condition_in_python_is_called_with_the_variables(mode: str) -> None:
     """Its yes or no decides."""
     states = {"w": {"tool": "drv_write", "args": {"n": 1}, "pre": [{"python": f"{__name__}:polite"}]}}
-    assert play(states, {"word": "please"}, mode, params={"word": {}}).ok
-    assert play(states, {"word": "now"}, mode, params={"word": {}}).failure.guard == "precondition"
+    given: dict[str, Any] = {"params": {"word": {}}, "modules": [__name__]}
+    assert play(states, {"word": "please"}, mode, **given).ok
+    assert play(states, {"word": "now"}, mode, **given).failure.guard == "precondition"
 
 
 def test_a_condition_that_was_found_out_is_served_in_a_replay(

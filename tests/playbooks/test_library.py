@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from commands import environment
-from kept_playbooks import body, execution, put
+from kept_playbooks import SECOND, body, execution, put
 
 from spanreel.collector import files
 from spanreel.collector.store import open_reader, open_writer
@@ -224,7 +224,7 @@ def test_one_is_active_for_a_name_and_for_its_matchers(store: Path) -> None:
     assert [one.status for one in library.entries()] == ["retired", "active", "retired", "active"]
     last = library.get(three.hash).decisions[-1]
     assert (last.kind, last.from_, last.to) == ("superseded", "active", "retired")
-    assert last.reason == f"superseded by trade@1 ({four.short})"
+    assert last.reason == f"by trade@1 ({four.short})"
 
 
 def test_two_promoted_at_once_are_not_both_active(store: Path, tmp_path: Path) -> None:
@@ -264,6 +264,25 @@ def test_decisions_of_elsewhere_are_history(store: Path, tmp_path: Path) -> None
     assert [one.here for one in entry.decisions] == [False, False]
     promoted = Library(store).decide(entry, "promote", to="active", gates=PASSED)
     assert promoted.status == "active"
+
+
+@pytest.mark.parametrize("at", [1, 4_000_000_000 * SECOND])
+def test_decisions_of_elsewhere_neither_keep_anybody_from_deciding_nor_evidence_from_counting(
+    store: Path, tmp_path: Path, at: int
+) -> None:
+    """Whatever time they claim: one is decided here all the same, and what fails afterwards takes it out of use."""
+    there = Library(tmp_path / "there.db")
+    entry = there.decide(there.add(body()), "promote", to="active", gates=PASSED)
+    there.decide(entry, "disable", reason="no more")
+    with open_reader(there.path) as reader:
+        spans = [replace(span, start_ns=at, end_ns=at) for span, _ in reader.library()]
+    put(store, spans)
+    library = Library(store)
+    promoted = library.decide(library.get("exchange"), "promote", to="active", gates=PASSED)
+    assert promoted.status == "active"
+    put(store, [*execution(0, body(), ok=False), *execution(1, body(), ok=False)])
+    assert library.get("exchange").status == "needs_repair"
+    assert library.decide(library.get("exchange"), "disable", reason="no").status == "disabled"
 
 
 def test_a_repair_of_elsewhere_waits_for_its_review(store: Path, tmp_path: Path) -> None:

@@ -265,3 +265,27 @@ def test_parameters_that_are_missing_are_read_out_of_the_task(provider: Provider
     with spanreel.replaying(result.run_id) as execution:
         assert playbook.run(**options).output == "in Bern"
     assert (execution.verdict.verdict, len(provider.asked)) == ("exact", 1)
+
+
+def test_what_model_calls_have_in_common_is_said_once(provider: Provider) -> None:
+    """`llm_defaults` is in each request unless its state says otherwise; `meta` is on the root of the run."""
+    document = book(None).body.document()
+    document |= {
+        "llm_defaults": {"model": "openai/gpt-4o-mini", "temperature": 1, "seed": 7},
+        "meta": {"owner": "ann", "ticket": {"id": 3}},
+    }
+    found = spanreel.Playbook.load(document).run(who="Ann")
+    assert found.ok, found
+    sent = provider.asked[-1]
+    assert (sent["model"], sent["temperature"], sent["seed"]) == ("gpt-4o-mini", 0, 7)
+    run = load(found.run_id)
+    assert run.playbook is not None
+    assert run.playbook.meta == {"owner": "ann", "ticket": {"id": 3}}
+
+
+def test_a_model_without_its_provider_is_the_callers(provider: Provider) -> None:
+    """Files that name only the model are asked where --model says; without it nobody knows whose it is."""
+    assert book("gpt-4o-mini").run(who="Ann", model="groq/other").ok
+    assert provider.asked[-1]["model"] == "gpt-4o-mini"
+    failed = book("gpt-4o-mini").run(who="Ann")
+    assert "does not say whose model it is" in str(failed.failure)

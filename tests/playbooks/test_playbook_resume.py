@@ -254,3 +254,13 @@ def test_a_run_with_tools_that_cannot_be_found_again_is_made_by_its_program(
     assert fired() == {"pay W1": 1}
     with pytest.raises(SpanreelError, match="has completed"):
         resume(monkeypatch)
+
+
+def test_a_rejected_gate_ends_the_run_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard says no when it goes on: exit code 1, no traceback, and nothing after the gate has happened."""
+    assert python(*RUN) == 3
+    assert python("-m", "spanreel", "reject", "last", "mail", "--reason", "not today") == 0
+    assert python("-m", "spanreel", "resume", "last") == 1
+    assert fired() == {"pay W1": 1}
+    ended = load("last")
+    assert (ended.status, ended.error) == ("error", "state ask: approval: mail was rejected: not today")

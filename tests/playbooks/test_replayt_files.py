@@ -260,3 +260,19 @@ def test_a_problem_of_a_state_has_the_line_of_its_step() -> None:
         "w.yaml:5: nothing leads to state `b`",
         "w.yaml:5: nothing leads to state `b-approval`",
     ]
+
+
+def test_what_the_model_calls_have_in_common_is_under_meta() -> None:
+    """`llm_defaults` is in each request, and no meta of the run; what is no setting of a request is passed over."""
+    text = TRIAGE.replace(
+        "meta: {team: support}",
+        "meta: {team: support, llm_defaults: {provider: openai, model: gpt-5, seed: 3, timeout: 9}}",
+    ).replace("      model: gpt-5-mini\n", "")
+    body = body_of(text)
+    _, asked = walked(
+        body, {"ticket": "t", "customer": "c"}, {"classify": {"kind": "refund", "sure": 1.0}}, approve=True
+    )
+    (one,) = of(asked, asks.Ask)
+    assert (one.model, one.parameters) == ("openai/gpt-5", {"seed": 3, "temperature": 0.2})
+    assert (body.meta["team"], "llm_defaults" in body.meta) == ("support", False)
+    assert any("timeout" in note for note in body.notes)

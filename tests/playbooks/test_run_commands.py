@@ -205,3 +205,24 @@ def test_what_is_a_target(tmp_path: Path) -> None:
     assert not any(map(is_target, ["python", "agent.py", "pytest", "./run", "http://x/y", "-m"]))
     Path("made.py").write_text("import spanreel\np = spanreel.Playbook('p')\n")
     assert is_target("made.py")
+
+
+def test_every_verb_knows_the_projects_tools() -> None:
+    """What runs one, plans, lints, validates, suggests, dispatches or pins it asks the same setting."""
+    Path("pyproject.toml").write_text('[tool.spanreel.playbooks]\ntools = ["cli_tools"]\n')
+    for words in (
+        ("playbook", "simulate", "book.yaml", "--param", "order=W1"),
+        ("playbook", "lint", "book.yaml"),
+        ("validate", "book.yaml", "--strict"),
+        ("contract", "book.yaml"),
+    ):
+        done = spanreel(*words)
+        assert "registered" not in done.stdout + done.stderr, done.stdout + done.stderr
+    assert spanreel("playbook", "import", "book.yaml").returncode == 0
+    said = ("--force", "--reason", "a trial")
+    assert spanreel("playbook", "promote", "cli-book", "--to", "shadow", *said).returncode == 0
+    assert spanreel("playbook", "promote", "cli-book", *said).returncode == 0
+    found = json.loads(spanreel("playbook", "suggest", "x", "--all", "--input", "order=W1", "--json").stdout)
+    assert "tools" in [one["code"] for one in found["suggestions"][0]["reasons_for"]]
+    done = spanreel("playbook", "dispatch", "cli book", "--input", "order=W1", "--dry", "--json")
+    assert "tool_missing" not in done.stdout

@@ -107,3 +107,22 @@ def test_the_public_names():
     assert spanreel.suggest is suggest
     assert spanreel.prime is prime.prime
     assert (spanreel.dispatch, spanreel.adispatch) == (dispatch.dispatch, dispatch.adispatch)
+
+
+def test_a_goal_that_was_somebodys_words_is_found_by_the_playbooks_name():
+    """What a run was told seldom begins with what is done; all words of the name do as well, one of them does not."""
+
+    def fits(task: str) -> bool:
+        body = shop.body(
+            name="return-item", matchers={}, goal="A customer came to return the {item} of order {order_id}"
+        )
+        said = stems(
+            {"task": task, "goal": body.goal, "name": "return item", "all": f"return item {body.goal}"}
+        )
+        known = Known(body, "active", 1, {part: said[part] for part in ("name", "goal", "all")})
+        found = consider(Task(task, frozenset(said["task"]), INPUTS), [known])[0]
+        return not found.against("goal_mismatch")
+
+    assert fits("return an item")
+    assert not fits("exchange an item")
+    assert not fits("return the keys")

@@ -115,6 +115,11 @@ def test_what_a_run_needs(folder: Path) -> None:
         "spanreel playbook run item.yaml --param order_id='<string>' --param item='<the name of the item>'"
         " --param new_item='<string>' --param payment='<string>'\n"
     )
+    _, out, _ = validate(folder, "item.yaml", "--print-ci-one-liner")
+    assert out == (
+        "spanreel validate item.yaml --strict && spanreel run item.yaml --input order_id='<string>'"
+        " --input item='<the name of the item>' --input new_item='<string>' --input payment='<string>' --dry-run\n"
+    )
 
 
 def test_what_is_no_playbook(folder: Path) -> None:
@@ -122,3 +127,33 @@ def test_what_is_no_playbook(folder: Path) -> None:
     code, out, err = validate(folder, "json:loads")
     assert (code, out) == (1, "")
     assert err.startswith("spanreel: json:loads is a function, and no playbook\n  → a TARGET is file.yaml")
+
+
+def test_ways_that_were_taken_and_not_declared_are_warned_of(folder: Path) -> None:
+    """What functions returned in runs of this very body, against its edges; asked with --strict."""
+    text = """
+from spanreel import Playbook
+book = Playbook("observed-ways"{edges})
+
+@book.state
+def one():
+    return "two"
+
+@book.state
+def two():
+    return None
+"""
+    (folder / "bare.py").write_text(text.replace("{edges}", ""))
+    edges = ', edges=[{"from": "one", "to": "two"}]'
+    (folder / "full.py").write_text(text.replace("{edges}", edges))
+    assert validate(folder, "bare:book", "--strict")[0] == 0
+    for name in ("bare", "full"):
+        done = subprocess.run(
+            [sys.executable, "-m", "spanreel", "run", f"{name}:book"],
+            cwd=folder, env=environment(folder), check=True, capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 0
+    code, out, _ = validate(folder, "bare:book", "--strict")
+    assert (code, "runs of it went on to two (1×), and no edge says so" in out) == (1, True)
+    assert validate(folder, "bare:book")[0] == 0
+    assert validate(folder, "full:book", "--strict")[0] == 0

@@ -277,11 +277,12 @@ def test_a_state_that_is_mended_is_tried_once_more() -> None:
             raise RuntimeError
         return n
 
-    walker = Walker({"do": do}, mend=mended(args={"n": 2}, next="u"))
+    reads = {"do": "read"}
+    walker = Walker({"do": do}, safety=reads, mend=mended(args={"n": 2}, next="u"))
     walked = walker.walk(given, guided=True)
     assert (walked.visited, list(walked.mended)) == (("t", "u"), ["t"])
     assert Walker({"do": do}, mend=mended(args={"n": 2})).stopped(given).guard == "call"
-    again = Walker({"do": do}, mend=mended(args={"n": 1}))
+    again = Walker({"do": do}, safety=reads, mend=mended(args={"n": 1}))
     assert again.stopped(given, guided=True).guard == "call"
     assert len(again.of(asks.Mend)) == 1
 

@@ -46,6 +46,11 @@ def page(found: PlaybookWhy, width: int, *, only_state: bool = False) -> Iterato
     yield text("decided", "bold")
     for one in found.decisions:
         yield from _decision(one, width)
+    for earlier in found.lineage:
+        yield ""
+        yield Text.assemble(text(f"decided about {earlier.ref}", "bold"), "  ", status(earlier.status))
+        for one in earlier.decisions:
+            yield from _decision(one, width)
     yield ""
     resolution = found.resolution
     yield text(f"gates (profile {resolution.get('profile')})", "bold")

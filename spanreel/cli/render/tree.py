@@ -38,7 +38,7 @@ def header(run: Replay, width: int) -> list[Text]:
         ("started", f"{words.moment(run.started_at)}, took {duration_text(run.duration)}"),
         ("tokens", _tokens(run)),
         ("cost", cost_text(run.cost) if run.cost else None),
-        ("input", words.flat(run.input) if run.input is not None else None),
+        *_procedure(run),
     ]
     lines = [title]
     lines += [_pair(name, str(found), width) for name, found in pairs if found]
@@ -47,6 +47,22 @@ def header(run: Replay, width: int) -> list[Text]:
     lines += [_pair("approval", _gate(run, one), width, DOUBT) for one in run.approvals]
     lines += [_pair("warning", warning, width, DOUBT) for warning in run.warnings]
     return lines
+
+
+def _procedure(run: Replay) -> list[tuple[str, str | None]]:
+    """What the run was given; of a playbook's execution, which one it is and where it went."""
+    of = run.playbook
+    if of is None:
+        return [("input", words.flat(run.input) if run.input is not None else None)]
+    which = [of.name, (of.hash or "").removeprefix("sha256:")[:12], of.mode if of.mode != "strict" else ""]
+    states = [
+        ".".join([*one.inside, one.state]) + (f" ✗ {one.guard}" if one.guard else "") for one in of.states
+    ]
+    return [
+        ("playbook", " ".join(filter(None, which))),
+        ("input", words.flat(of.params)),
+        ("states", " → ".join(states)),
+    ]
 
 
 def _gate(run: Replay, gate: ReplayApproval) -> str:

@@ -6,7 +6,7 @@ Quiet. The walk knows no tool, clock, model or file; whoever drives it does (`dr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -56,12 +56,16 @@ class Misfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ToolFacts:
-    """What is known of a registered tool. pre, post: its author's conditions, objects or callables."""
+    """What is known of a registered tool.
+
+    pre, post: its author's conditions, objects or callables. takes: whether it takes arguments; None: nobody knows.
+    """
 
     name: str
     safety: str
     pre: tuple[Any, ...] = ()
     post: tuple[Any, ...] = ()
+    takes: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

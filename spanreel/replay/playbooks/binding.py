@@ -15,13 +15,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from spanreel.replay.playbooks.patterns import NoPattern, occurs, whole
 
 Variables = Mapping[str, Any]
 DESCENTS: Final = 2
 """How often a path may look everywhere (`..`): each time multiplies the work."""
+_EVERYTHING = re.compile(
+    r"\$(?:\.[A-Za-z_][\w-]*|\[\s*(?:''|-?\d+)\s*\])*(?:\.\.|\.\*|\[(?!\s*(?:''|-?\d+)\s*\]))"
+)
+"""Inside of a filter: a path from the top that may find many; it would be followed again for each element."""
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _ROOT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _PARAM = re.compile(
@@ -32,6 +36,12 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 
 class Unbound(Exception):
     """A binding that has no value here, or cannot be read. Its text says which and why."""
+
+
+class Unsayable(str):
+    """The text of what a tool gave that is no JSON value: people may read it, no binding passes it on."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +216,10 @@ def query(path: str) -> Any:
         raise Unbound(f"{{{{ {path} }}}} does not begin with a variable")
     if _QUOTED.sub("", path).count("..") > DESCENTS:
         raise Unbound(f"{{{{ {path} }}}} looks everywhere more than {DESCENTS} times")
+    if _EVERYTHING.search(_QUOTED.sub("''", path)[1:]):
+        raise Unbound(
+            f"{{{{ {path} }}}} looks through everything for each element; set a variable to that first"
+        )
     try:
         return _environment().compile(f"$[{json.dumps(root[0])}]{path[root.end() :]}")
     except (jsonpath.JSONPathError, RecursionError) as error:
@@ -218,10 +232,22 @@ def found(path: str, variables: Variables) -> list[Any]:
     import jsonpath_rfc9535 as jsonpath
 
     try:
-        return query(path).find(variables).values()
+        values = query(path).find(variables).values()
     except (jsonpath.JSONPathError, RecursionError, NoPattern) as error:
         said = str(error).partition(", line ")[0] or type(error).__name__
         raise Unbound(f"{{{{ {path} }}}} cannot be followed: {said}") from None
+    if holds_unsayable(values):
+        raise Unbound(f"{{{{ {path} }}}} holds what is no JSON value: {_short(values)}")
+    return values
+
+
+def holds_unsayable(value: Any) -> bool:
+    """Whether something of a value is no JSON value."""
+    if isinstance(value, Mapping):
+        return any(map(holds_unsayable, cast("Mapping[Any, Any]", value).values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(holds_unsayable, cast("list[Any]", value)))
+    return isinstance(value, Unsayable)
 
 
 def one(path: str, variables: Variables) -> Any:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
+from spanreel.replay.playbooks.identity import hash_of
 from spanreel.replay.timeline import Frozen
-from spanreel.wire.content import canonical_json
 
 FORMAT: Final = "playbook/v1"
 END: Final = "end"
@@ -23,8 +22,6 @@ END: Final = "end"
 MAX_STEPS: Final = 200
 ACTIONS: Final = ("tool", "llm", "branch", "approval", "assert", "playbook", "python", "set")
 """What a state can be, exactly one of them. A state with none of them only leads on."""
-PROVENANCE: Final = frozenset({"derived_from", "origin", "notes", "examples", "provenance"})
-"""Keys that are no part of a playbook's identity, wherever they are."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 RESERVED: Final = frozenset({"params", "result", "state", "end", "true", "false", "null"})
 
@@ -321,6 +318,8 @@ class Body(Frozen):
         success: what holds, of the variables and of `result` (the output), when it is over.
         promotion: gates of its own, over those of the project; see `promotion`.
         edges: the ways on that are declared; where there are any, there are no others.
+        llm_defaults: of every model call that does not say otherwise: `model`, and parameters of the request.
+        meta: anything; on the root of each run under ``spanreel.workflow.``.
         output: what a run comes to, with bindings; default: the last result.
         origin: how it came to be. derived_from: the runs, by id.
         notes: what the compiler, or a repair, wants people to know.
@@ -338,6 +337,7 @@ class Body(Frozen):
     success: list[Condition] = Field(default_factory=list[Condition])
     promotion: Json = Field(default_factory=dict)
     extract: Extract | None = None
+    llm_defaults: Json = Field(default_factory=dict)
     initial: str
     max_steps: int = Field(default=MAX_STEPS, ge=1, le=100_000)
     states: dict[Name, State]
@@ -353,11 +353,16 @@ class Body(Frozen):
         """As its file says it: what is not said is left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"spanreel": FORMAT}
 
+    def asking(self, said: Llm | Extract) -> tuple[str | None, Json]:
+        """The model that a call of it asks, and the parameters of the request."""
+        defaults = dict(self.llm_defaults)
+        model = defaults.pop("model", None)
+        return said.model or model, {**defaults, **said.parameters}
+
     @property
     def hash(self) -> str:
         """Its identity: ``sha256:<64 hex>`` of the canonical JSON of what it does."""
-        text = canonical_json(without_provenance(self.document()))
-        return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+        return hash_of(self.document())
 
     @property
     def tools(self) -> list[str]:
@@ -368,17 +373,3 @@ class Body(Frozen):
 
 def _undoing(state: State) -> str | None:
     return state.compensate.tool if state.compensate else None
-
-
-def without_provenance(document: Json) -> Json:
-    """The document of a body without the keys that only tell where it came from."""
-    states = {
-        name: {key: value for key, value in state.items() if key not in PROVENANCE}
-        for name, state in document.get("states", {}).items()
-    }
-    params = {
-        name: {key: value for key, value in param.items() if key not in PROVENANCE}
-        for name, param in document.get("params", {}).items()
-    }
-    kept = {key: value for key, value in document.items() if key not in PROVENANCE}
-    return {**kept, "params": params, "states": states}

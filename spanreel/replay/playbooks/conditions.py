@@ -16,13 +16,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from spanreel.replay.playbooks.binding import Unbound, Variables, bind, found, query
 from spanreel.replay.playbooks.patterns import NoPattern, occurs
 from spanreel.wire.content import canonical_json
 
 MISSING: Final = object()
+MOST_SCHEMAS: Final = 20_000
 SUBJECTS: Final = ("json", "var")
 COMBINED: Final = ("any", "all", "not")
 PROBES: Final = (
@@ -154,8 +155,39 @@ def _checked(schema: str) -> Any:
     import jsonschema
 
     found = json.loads(schema)
+    if _expanded(found, found, {}) > MOST_SCHEMAS:
+        raise Unbound(
+            f"that JSON Schema refers to more than {MOST_SCHEMAS:,} others, each counted as often as it is named"
+        )
     jsonschema.Draft202012Validator.check_schema(found)
     return validator(found)
+
+
+def _expanded(schema: Any, whole: Any, known: dict[str, int]) -> int:
+    """How many schemas there are when references are written out; one to itself, or to another document, counts once."""
+    if isinstance(schema, Mapping):
+        said = cast("Mapping[str, Any]", schema)
+        reference = said.get("$ref")
+        found = 1 + sum(_expanded(one, whole, known) for key, one in said.items() if key != "$defs")
+        if isinstance(reference, str) and reference.startswith("#"):
+            if reference not in known:
+                known[reference] = 1  # while it is looked at, and where it leads back to itself
+                known[reference] = _expanded(_at(whole, reference), whole, known)
+            found += known[reference]
+        return found
+    return (
+        sum(_expanded(one, whole, known) for one in cast("list[Any]", schema))
+        if isinstance(schema, list)
+        else 0
+    )
+
+
+def _at(whole: Any, reference: str) -> Any:
+    """What a reference within a document names; None: nothing."""
+    for part in reference.removeprefix("#").split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        whole = cast("Mapping[str, Any]", whole).get(key) if isinstance(whole, Mapping) else None
+    return whole
 
 
 def schema_problem(value: Any, schema: Any) -> str | None:
@@ -173,6 +205,8 @@ def schema_problem(value: Any, schema: Any) -> str | None:
         raise Unbound(f"that is no JSON Schema: {error.message}") from None
     except (referencing.exceptions.Unresolvable, NoPattern) as error:
         raise Unbound(f"that JSON Schema cannot be followed: {error}") from None
+    except RecursionError:
+        raise Unbound("that JSON Schema leads back to itself, or its value is nested too deeply") from None
     return None if error is None else f"{error.json_path}: {error.message}"
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as otel_context
 
 from spanreel.exceptions import ApprovalPending
-from spanreel.instrument import codec, contract, invocation, responder
+from spanreel.instrument import codec, contract, invocation, responder, runs
 from spanreel.instrument.invocation import FUNCTION, PROCESS, WORKFLOW, Invocation
 from spanreel.instrument.responder import LIVE
 from spanreel.replay import starting
@@ -25,6 +25,7 @@ from spanreel.replay.playbooks.engine import mending
 from spanreel.replay.playbooks.engine.driver import Hook, Repairer, World, adrive, drive
 from spanreel.replay.playbooks.engine.pinning import check_code, pinned
 from spanreel.replay.playbooks.engine.toolbox import Tools, gathered
+from spanreel.replay.playbooks.formats.flow import functions_of
 from spanreel.replay.playbooks.result import PlaybookResult, StoppedBy
 from spanreel.replay.playbooks.walk import walk
 from spanreel.wire import attributes as names
@@ -261,6 +262,9 @@ class Execution:
         """How it is run again: `execute` is called where all that it needs can be found by name, else the program is."""
         again = places is not None and not callable(self._wanted.model) and not self._wanted.repairers
         found = {
+            **{
+                f"{names.PLAYBOOK_META}{key}": runs._attribute(value) for key, value in self.body.meta.items()
+            },
             **self._wanted.facts,
             names.CODE_FUNCTION: ENTRY,
             names.RUN_ENTRY: FUNCTION if again else PROCESS,
@@ -292,8 +296,7 @@ class Execution:
             one for one in self._wanted.modules if isinstance(one, str) and not executors.is_named(one)
         ]
         for body in (self.body, *self._bodies.values()):
-            functions = [one.python for one in body.states.values() if one.python]
-            places = self._toolbox.places([*body.tools, *functions])
+            places = self._toolbox.places([*body.tools, *functions_of(body)])
             if places is None:
                 return None
             found += [one for one in places if one not in found]

@@ -56,6 +56,8 @@ class Guarding:
         self.models = self.tools = 0
         self.last: Any = None
         self.mended: dict[str, State] = {}
+        self.unsure = False
+        """Whether a call of the state under way failed that writes, and may have done so."""
 
     # parameters
 
@@ -105,7 +107,7 @@ class Guarding:
         system = self.bound(extract.system, "", variables)
         yield from self.within_budget("", models=1)
         self.spend(models=1)
-        asked = asks.Ask("", as_text(prompt), as_text(system), schema, extract.model, extract.parameters)
+        asked = asks.Ask("", as_text(prompt), as_text(system), schema, *self.body.asking(extract))
         found = yield from self.thrown("", asked)
         if problem := schema_problem(found, schema):
             self.stop("params", "", f"they cannot be read out of the text: {problem}")
@@ -260,6 +262,15 @@ class Guarding:
             raise Stopped(Failure("approval", name, str(error), error)) from error
         except Exception as error:
             raise Stopped(Failure(guard, name, told(error), error)) from error
+
+    def made(self, asked: asks.Call, known: ToolFacts) -> Walking:
+        """A tool call. One that fails may have happened, unless the tool does not even take its arguments."""
+        try:
+            return (yield from self.thrown(asked.state, asked))
+        except Stopped:
+            begun = known.takes is None or known.takes(asked.args)
+            self.unsure = self.unsure or (asked.safety != "read" and begun)
+            raise
 
     def stop(self, guard: Guard, name: str, reason: str) -> NoReturn:
         """A guard says no.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from spanreel.exceptions import BadInput
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from spanreel.replay.playbooks.repairs.repairing import Repaired
     from spanreel.replay.playbooks.result import PlaybookResult
     from spanreel.replay.playbooks.shadows.shadow import ShadowReport
-
-_ROOM = "spanreel.replay.playbooks"
 
 
 class Playbook:
@@ -89,12 +86,16 @@ class Playbook:
             return cls.of(what, store)
         if isinstance(what, Mapping):
             made = body_of(what)
-            for problem in import_module(f"{_ROOM}.checking").check(made):
+            from spanreel.replay.playbooks.formats.checking import check
+
+            for problem in check(made):
                 if problem.level == "error":
                     place = ".".join(map(str, problem.path)) or "playbook"
                     raise BadInput(f"{made.name}: {place}: {problem.message}", problem.remedy)
             return cls.of(made, store)
-        found = import_module(f"{_ROOM}.target").resolve(os.fspath(what), store)
+        from spanreel.replay.playbooks.formats.target import resolve
+
+        found = resolve(os.fspath(what), store)
         return found if isinstance(found, Playbook) else cls.of(found, store)
 
     @classmethod
@@ -104,7 +105,9 @@ class Playbook:
         Raises:
             BadInput: it is none; names the line.
         """
-        return cls.of(import_module(f"{_ROOM}.file").body_of(text, file), store)
+        from spanreel.replay.playbooks.formats.file import body_of
+
+        return cls.of(body_of(text, file), store)
 
     @classmethod
     def compile(cls, runs: Sequence[Any], name: str, *, store: Any = None, **options: Any) -> Playbook:
@@ -124,7 +127,9 @@ class Playbook:
         replays = [
             load(os.fspath(one), store=store) if isinstance(one, (str, os.PathLike)) else one for one in runs
         ]
-        found = import_module(f"{_ROOM}.compiling").compile_runs(replays, name, **options)
+        from spanreel.replay.playbooks.compiling import compile_runs
+
+        found = compile_runs(replays, name, **options)
         made = cls.of(found.body, store)
         made.report = found.report
         return made

@@ -58,6 +58,23 @@ class PlaybookResult(Frozen):
     saved: Saved | None = None
     waits_for: str | None = None
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        said = {
+            "status": self.status
+            if self.failure is None
+            else f"{self.status}: {self.failure.guard}: {self.failure.reason}",
+            "states": " → ".join(self.visited),
+            "calls": f"{self.tool_calls} of tools, {self.model_calls} of models",
+            "output": "" if self.output is None else str(self.output),
+            "run": self.run_id or "",
+        }
+        rows = "".join(
+            f"<tr><th>{key}</th><td>{escape(value)}</td></tr>" for key, value in said.items() if value
+        )
+        return f"<table><caption>{escape(self.name)}</caption>{rows}</table>"
+
     @property
     def ok(self) -> bool:
         """Whether it completed."""

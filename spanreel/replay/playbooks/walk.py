@@ -27,7 +27,7 @@ NOT_MENDED: Final = ("precondition", "approval", "budget", "params", "playbook")
 
 def jsonable(result: Any) -> Any:
     """A tool's result as bindings see it: a text that is a JSON object or list is that object or list."""
-    if isinstance(result, str) and result.lstrip()[:1] in ("{", "["):
+    if type(result) is str and result.lstrip()[:1] in ("{", "["):
         try:
             return json.loads(result)
         except (ValueError, RecursionError):
@@ -128,7 +128,7 @@ class _Walk(Guarding):
         return follows
 
     def done(self, name: str, state: State) -> Walking:
-        self.happened, self.mending = [], False
+        self.happened, self.mending, self.unsure = [], False, False
         try:
             return (yield from self.action(name, state))
         except Stopped as stopped:
@@ -237,7 +237,6 @@ class _Walk(Guarding):
         raise AssertionError
 
     def attempted(self, name: str, state: State, variables: Mapping[str, Any], attempt: int) -> Walking:
-        inner: tuple[Undoing, ...] = ()
         if state.tool is not None:
             result = jsonable((yield from self.call(name, state, variables, attempt)))
         elif state.llm is not None:
@@ -246,12 +245,11 @@ class _Walk(Guarding):
             result = jsonable((yield from self.function(name, state, variables)))
         else:
             walked = yield from self.sub(name, state, variables)
-            result, inner = walked.output, walked.undo
-        yield from self.judged(
-            name, state, variables, dict(result.set) if isinstance(result, Ran) else result
-        )
-        if state.compensate is None:
-            self.undo.extend(inner)
+            result = walked.output
+            if state.compensate is None:  # also if it is not what was expected
+                self.undo.extend(walked.undo)
+        said = dict(result.set) if isinstance(result, Ran) else result
+        yield from self.judged(name, state, variables, said)
         return result
 
     def judged(self, name: str, state: State, variables: Mapping[str, Any], result: Any) -> Walking:
@@ -278,7 +276,7 @@ class _Walk(Guarding):
         args = self.bound(state.args, name, variables)
         if known is not None:
             yield from self.of_tool(name, state.tool, known, "pre", {**variables, "args": args})
-        if self.mending and safety != "read" and self.happened:
+        if self.mending and safety != "read" and (self.happened or self.unsure):
             return self.not_again(name, state.tool, args)
         if attempt == 1:
             yield from self.allowed(name, state.tool, safety, args)
@@ -286,7 +284,7 @@ class _Walk(Guarding):
             self.stop("tool", name, f"no tool {state.tool} is registered")
         yield from self.within_budget(name, tools=1)
         self.spend(tools=1)
-        result = yield from self.thrown(name, asks.Call(name, state.tool, args, safety, attempt))
+        result = yield from self.made(asks.Call(name, state.tool, args, safety, attempt), known)
         if safety != "read":
             self.happened.append((state.tool, canonical_json(args), result))
         yield from self.of_tool(
@@ -296,6 +294,8 @@ class _Walk(Guarding):
 
     def not_again(self, name: str, tool: str, args: Any) -> Any:
         """What a call has given already, before its state was mended."""
+        if not self.happened:
+            self.stop("call", name, f"{tool} is not tried in another form: a write failed that may be done")
         done, said, result = self.happened.pop(0)
         if (done, said) != (tool, canonical_json(args)):
             self.stop("expect", name, f"{done} has been done, so that it is not tried in another form")
@@ -307,7 +307,7 @@ class _Walk(Guarding):
         system = as_text(self.bound(llm.system, name, variables))
         yield from self.within_budget(name, models=1)
         self.spend(models=1)
-        asked = asks.Ask(name, prompt, system, llm.schema_, llm.model, llm.parameters, attempt)
+        asked = asks.Ask(name, prompt, system, llm.schema_, *self.body.asking(llm), attempt)
         try:
             answer = yield asked
         except Misfit as error:

@@ -6,6 +6,7 @@ refuses (`NotCompilable`, with a reason).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from spanreel.exceptions import NotCompilable
 from spanreel.replay.playbooks.body import Body, Condition, Matchers
 from spanreel.replay.playbooks.compiling import branching, looping, writing
 from spanreel.replay.playbooks.compiling.assembling import READ_ATTEMPTS, Assembled, assemble
+from spanreel.replay.playbooks.compiling.blanked import refuse_blanked
 from spanreel.replay.playbooks.compiling.cleaning import Cleaned, cleaned
 from spanreel.replay.playbooks.compiling.flow import Flow
 from spanreel.replay.playbooks.compiling.looping import looped
@@ -153,6 +155,7 @@ def _checked(
     for inferred in (True, False):
         parts = assemble(flow, found.reference, inferred=inferred)
         body = _body(parts, runs, found, name, goal, matchers, success, risk)
+        refuse_blanked(body, (call for run in runs for call in run.run.calls))
         checks = [_check(body, parts, run, flow) for run in runs]
         failed = [check for check in checks if not check.exact]
         if not failed:
@@ -219,12 +222,17 @@ def _body(
 
 
 def _goal(run: Cleaned, parts: Assembled) -> str:
-    """The first thing that was said, its values replaced by the names of the parameters."""
+    """The first thing that was said, each value of a parameter replaced by ``{its name}``."""
     text = next((one.text for one in run.run.said if " " in one.text.strip()), "")
-    for name, value in parts.values[run.index].items():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str) and len(one) > 2:
-                text = text.replace(one, name)
+    named = {
+        one: name
+        for name, value in parts.values[run.index].items()
+        for one in (value if isinstance(value, list) else [value])
+        if isinstance(one, str) and len(one) > 2
+    }
+    if named:
+        longest_first = "|".join(map(re.escape, sorted(named, key=len, reverse=True)))
+        text = re.sub(rf"(?<!\w)(?:{longest_first})(?!\w)", lambda hit: f"{{{named[hit[0]]}}}", text)
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_GOAL else f"{line[: LONGEST_GOAL - 1]}…"
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.replay import conversation
+from spanreel.replay.playbooks.compiling.blanked import not_kept
 from spanreel.replay.playbooks.compiling.observed import Call, Observed, Said, Thought
 from spanreel.replay.playbooks.walk import jsonable
 
@@ -56,6 +57,8 @@ def observe(
 def _why_not(replay: Replay, calls: tuple[Call, ...], allow_partial: bool) -> str:
     if not calls:
         return "it called no tool"
+    if lost := not_kept(replay):
+        return lost
     if allow_partial:
         return ""
     if replay.status != "completed":

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 from spanreel.exceptions import NotCompilable
 
 Reason: TypeAlias = Literal[
-    "no_runs", "no_successful_run", "nothing_to_keep", "writes_differ", "unexplained", "check_failed", "too_large"
+    "no_runs", "no_successful_run", "nothing_to_keep", "writes_differ", "unexplained", "check_failed", "too_large", "redacted"
 ]  # fmt: skip
 REMEDIES: Final[dict[Reason, str]] = {
     "no_runs": "name at least one run",
@@ -17,6 +17,7 @@ REMEDIES: Final[dict[Reason, str]] = {
     "unexplained": "name more runs, or put the value into the input of the run",
     "check_failed": "name other runs, or write the playbook by hand",
     "too_large": "compile a shorter run",
+    "redacted": "let the tool read its secret itself, from its environment, and record the runs again",
 }
 
 

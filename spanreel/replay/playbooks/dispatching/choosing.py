@@ -2,7 +2,8 @@
 
 Quiet. It judges what it is given: the goal's words, the inputs, the names of tools that are registered. What a playbook is
 for its author says in `matchers`; where nothing is said of the goal, enough of its words have to be in the task, and
-the first of them, which mostly names what is done: to return an item is not to exchange it. In doubt it does not fit.
+the first of them, which mostly names what is done, or its whole name: to return an item is not to exchange it. In doubt it
+does not fit.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class Task:
 class Known:
     """A body, as it is looked at.
 
-    words: stems by where they stand: `goal`, `all`, `matchers`. ok, runs: of its executions. gates: those that keep it from
+    words: stems by where they stand: `name`, `goal`, `all`, `matchers`. ok, runs: of its executions. gates: those that keep it from
     being promoted, in words.
     """
 
@@ -204,6 +205,8 @@ def _goal(task: Task, known: Known, pros: list[Reason], cons: list[Reason]) -> f
     leading = next(iter(known.words.get("goal", ())), None)
     wanted, every, named = (set(known.words.get(part, ())) for part in ("goal", "all", "matchers"))
     shared = wanted & task.words
+    name = set(known.words.get("name", ()))
+    by_name = len(name) > 1 and name <= task.words  # return-item, for: return an item
     of_theirs = len(shared) / len(wanted) if wanted else 0.0
     of_ours = len(task.words & every) / len(task.words) if task.words else 0.0
     common = max(of_theirs, of_ours)
@@ -213,7 +216,7 @@ def _goal(task: Task, known: Known, pros: list[Reason], cons: list[Reason]) -> f
     elif not named and common < ENOUGH:
         said = f"{len(shared)} of the {len(wanted)} words of its goal are in the task, {ENOUGH:.0%} are asked for"
         cons.append(reason("goal_mismatch", said if wanted else "it says no goal"))
-    elif not named and leading not in task.words:
+    elif not named and leading not in task.words and not by_name:
         cons.append(reason("goal_mismatch", f"the first word of its goal, {leading}…, is not in the task"))
     else:
         words = hit or sorted(shared) or sorted(task.words & every)

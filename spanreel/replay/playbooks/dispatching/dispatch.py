@@ -209,18 +209,20 @@ class _Dispatch:
         if not self.considered:
             none = choosing.reason("nothing_fits", "there is no playbook in this store")
             return none.model_copy(update={"next": "spanreel playbook compile RUN --name NAME"})
-        nearest = self.considered[0]
-        if nearest.against("goal_mismatch"):
+        meant = [one for one in self.considered if not one.against("goal_mismatch")]
+        if not meant:
             return choosing.reason("nothing_fits")
-        why = nearest.reasons_against[0]
-        return Reason(code=why.code, text=f"{nearest.name}: {why.text}", next=_named(why.next, nearest.name))
+        broken = (one for one in meant if one.status == "needs_repair")
+        nearest = next(broken, meant[0])  # one that was trusted says more than one that nobody trusts yet
+        named, why = f"{nearest.name}@{nearest.version}", nearest.reasons_against[0]
+        return Reason(code=why.code, text=f"{named}: {why.text}", next=_named(why.next, named))
 
     def wanted(self, plan: _Plan) -> Wanted:
         """What its run is given."""
-        given = self.survey.toolbox.given
+        given, modules = self.survey.toolbox.given, sorted(self.survey.toolbox.modules)
         asked = self.asked
         return Wanted(
-            plan.params, asked.mode, given, model=asked.model, store=asked.store, load=loader(asked.store)
+            plan.params, asked.mode, given, modules, asked.model, store=asked.store, load=loader(asked.store)
         )
 
     # what came of it
@@ -263,7 +265,8 @@ class _Dispatch:
             self.reason = choosing.reason("stopped_after_write", said)
             return self._kept(self._made("playbook", result.run_id, None, "failed", saved), root)
         before = failure is not None and failure.guard == "precondition"
-        self.reason = choosing.reason("precondition_failed" if before else "stopped_before_write", said)
+        why = choosing.reason("precondition_failed" if before else "stopped_before_write", said)
+        self.reason = why.model_copy(update={"next": _named(why.next, plan.entry.name)})
         return None
 
     def call(self) -> Callable[[], Any] | None:
@@ -279,6 +282,10 @@ class _Dispatch:
         """The agent has done it. wait: for the shadows, since recording ends with this."""
         root = self.roots[-1] if self.roots else invocation.current_root()
         run_id = root.run_id if root is not None else None
+        if (
+            run_id and self.reason and self.reason.code == "stopped_before_write"
+        ):  # that run shows the new way
+            self.reason = self.reason.model_copy(update={"next": f"{self.reason.next} --like {run_id[:12]}"})
         made = self._made("agent", run_id, output, "completed")
         over = root is not None and bool(root.end_ns)  # a step of a run that goes on is no run to walk over
         shadows = self._shadows(run_id) if over else []

@@ -77,8 +77,7 @@ def extract(
         prompt_of(body, names, text),
         said.system or SYSTEM,
         schema_of(body, names),
-        said.model,
-        said.parameters,
+        *body.asking(said),
     )
     with runs.run(f"{body.name} extract", input=text, tags={"playbook": body.name}) as run:
         try:

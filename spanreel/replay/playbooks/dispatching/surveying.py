@@ -113,6 +113,7 @@ def _texts(body: Body) -> dict[str, str]:
     ]
     every = [body.name, body.goal, body.description or "", *params, *body.matchers.goal]
     return {
+        "name": body.name.replace("-", " "),
         "goal": body.goal or body.name.replace("-", " "),
         "all": " ".join(every),
         "matchers": " ".join(body.matchers.goal),
@@ -125,7 +126,7 @@ def _known(library: Library, entry: Entry, words: Mapping[str, Any]) -> Known:
         body=entry.body,
         status=entry.status,
         version=entry.version,
-        words={part: words[f"{entry.hash} {part}"] for part in ("goal", "all", "matchers")},
+        words={part: words[f"{entry.hash} {part}"] for part in ("name", "goal", "all", "matchers")},
         ok=evidence.count("ok"),
         runs=evidence.runs,
         gates=[one.text for one in judged(library, entry).refused] if entry.status in GATED else (),

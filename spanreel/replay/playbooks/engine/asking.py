@@ -109,6 +109,8 @@ def request(asked: Ask, model: str | None) -> Outgoing:
     if named is None:
         raise SpanreelError("this playbook asks a model, and none is named", REMEDY)
     word, _, name = named.partition("/")
+    if not name and "/" in (model or ""):  # the caller says whose it is
+        word, name = str(model).partition("/")[0], named
     if not name:
         raise SpanreelError(f"{named} does not say whose model it is", REMEDY)
     dialect, base, headers = _place(word.lower())

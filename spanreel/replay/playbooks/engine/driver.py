@@ -27,6 +27,7 @@ from spanreel.replay.playbooks.engine import asking, surroundings
 from spanreel.replay.playbooks.engine.context import Context, called
 from spanreel.replay.playbooks.engine.state_spans import StateSpans
 from spanreel.replay.playbooks.engine.toolbox import Toolbox, function_of
+from spanreel.replay.playbooks.engine.unsayable import sayable
 
 Repairer: TypeAlias = "Callable[[Body, asks.Failure, Mapping[str, Any]], Any]"
 """Asked, in a guided run, for what to try instead of a state that failed: a state, a patch of the body, or None."""
@@ -45,6 +46,7 @@ class World:
         repairers: of a guided run, asked in order.
         bodies: other playbooks, by name and by hash; `load` is asked for those that are not in it.
         before, after: called when a state begins, with its context and name, and when it is over, with the next one too.
+        set_as: what functions have set, by name: as JSON, and as it was.
         visited, model_calls, tool_calls, cost: so far. cost: USD; None: nobody knows.
     """
 
@@ -60,6 +62,7 @@ class World:
     model_calls: int = 0
     tool_calls: int = 0
     cost: Decimal | None = Decimal(0)
+    set_as: dict[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
     began: float = field(default_factory=time.monotonic)
 
     def answer(self, asked: Any) -> Any:
@@ -72,10 +75,10 @@ class World:
         match asked:
             case asks.Call(purpose="compensation"):
                 with self.spans.undoing(asked.state):
-                    return codec.plain(self.tools.call(asked))
+                    return sayable(self.tools.call(asked))
             case asks.Call():
                 self.tool_calls += 1
-                return codec.plain(self.tools.call(asked))
+                return sayable(self.tools.call(asked))
             case asks.Ask():
                 with self._asking():
                     return self._paid(asking.ask(asked, self.model))
@@ -90,7 +93,7 @@ class World:
                 return self._known(asked) or surroundings.probe(asked, self._of_probe(asked))
             case asks.RunPython():
                 context, found = self._run(asked)
-                return _ran(asked, context, entry.finished(found))
+                return self._ran(asked, context, entry.finished(found))
             case _:
                 return entry.finished(self._answered(asked))
 
@@ -99,10 +102,10 @@ class World:
         match asked:
             case asks.Call(purpose="compensation"):
                 with self.spans.undoing(asked.state):
-                    return codec.plain(await self.tools.acall(asked))
+                    return sayable(await self.tools.acall(asked))
             case asks.Call():
                 self.tool_calls += 1
-                return codec.plain(await self.tools.acall(asked))
+                return sayable(await self.tools.acall(asked))
             case asks.Ask():
                 with self._asking():
                     return self._paid(await asking.aask(asked, self.model))
@@ -121,7 +124,7 @@ class World:
                 return self._known(asked) or await surroundings.aprobe(asked, self._of_probe(asked))
             case asks.RunPython():
                 context, found = self._run(asked)
-                return _ran(asked, context, await entry.awaited(found))
+                return self._ran(asked, context, await entry.awaited(found))
             case _:
                 return await entry.awaited(self._answered(asked))
 
@@ -152,7 +155,11 @@ class World:
                 raise TypeError(f"a walk asked for {type(asked).__name__}, which nobody knows")
 
     def _hooked(self, hook: Hook | None, state: str, variables: Mapping[str, Any], *more: Any) -> Any:
-        return None if hook is None else hook(Context(state, variables, writable=False), state, *more)
+        return (
+            None
+            if hook is None
+            else hook(Context(state, self._as_set(variables), writable=False), state, *more)
+        )
 
     def _asking(self) -> _Asking:
         self.model_calls += 1
@@ -185,8 +192,26 @@ class World:
         return None if named is None else function_of(named, self.tools)
 
     def _run(self, asked: asks.RunPython) -> tuple[Context, Any]:
-        context = Context(asked.state, asked.variables, writable=asked.written)
+        context = Context(asked.state, self._as_set(asked.variables), writable=asked.written)
         return context, called(function_of(asked.function, self.tools), context)
+
+    def _ran(self, asked: asks.RunPython, context: Context, returned: Any) -> Any:
+        if not asked.written:
+            return sayable(returned)
+        said = {name: sayable(value) for name, value in context.changed.items()}
+        self.set_as |= {name: (said[name], value) for name, value in context.changed.items()}
+        return Ran(said, returned)
+
+    def _as_set(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The variables as functions have set them, dates as dates; bindings and guards see JSON.
+
+        A run that goes on calls the functions again, so that nothing of it needs to be read back.
+        """
+        found = dict(variables)
+        for name, (said, value) in self.set_as.items():
+            if found.get(name) is said and not isinstance(value, (dict, list)):
+                found[name] = value
+        return found
 
     def _loaded(self, asked: asks.Load) -> Body:
         found = self.bodies.get(asked.hash or asked.name)
@@ -234,12 +259,6 @@ class _Asking:
 
 def _verdict(found: Any) -> Judgement:
     return Judgement(found.get("holds"), f"a model says: {found.get('why') or found.get('holds')}")
-
-
-def _ran(asked: asks.RunPython, context: Context, returned: Any) -> Any:
-    if not asked.written:
-        return codec.plain(returned)
-    return Ran({name: codec.plain(value) for name, value in context.changed.items()}, returned)
 
 
 Walking: TypeAlias = "Generator[Any, Any, Walked]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from spanreel.exceptions import SpanreelError
@@ -17,8 +16,9 @@ def loader(store: Any = None) -> Callable[[str, str | None], Body]:
     """
 
     def load(name: str, hash: str | None) -> Body:  # noqa: A002 - the word of the key
-        library: Any = import_module("spanreel.replay.playbooks.governance.library").Library(store)
-        entry = library.get(f"{name}@{hash.removeprefix('sha256:')}" if hash else f"{name}@active")
+        from spanreel.replay.playbooks.governance.library import Library
+
+        entry = Library(store).get(f"{name}@{hash.removeprefix('sha256:')}" if hash else f"{name}@active")
         if hash is not None and entry.hash != hash:
             raise SpanreelError(f"there is no playbook {name} of hash {hash}", "see: spanreel playbook list")
         return entry.body

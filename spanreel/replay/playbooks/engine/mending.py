@@ -6,7 +6,6 @@ The body goes to the library as a candidate in review: what the run had is never
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, Final
 
 from spanreel.exceptions import SpanreelError
@@ -22,7 +21,9 @@ def patched_state(body: Body, name: str, patch: Any) -> State | None:
     Raises:
         SpanreelError: it is no patch of this body.
     """
-    made: Body = import_module("spanreel.replay.playbooks.repairs.patch").patched(body, patch)
+    from spanreel.replay.playbooks.repairs.patch import patched
+
+    made = patched(body, patch)
     found = made.states.get(name)
     return None if found == body.states.get(name) else found
 
@@ -45,11 +46,14 @@ def keep(body: Body, mended: Mapping[str, State], run_id: str | None, store: Any
     """
     if not mended:
         return None
+    from spanreel.replay.playbooks.governance.library import Library
+
     made = mended_body(body, mended)
     try:
-        library = import_module("spanreel.replay.playbooks.governance.library").Library(store)
-        library.add(made, origin=ORIGIN, parent=body.hash, reason=f"run {run_id} mended {', '.join(mended)}")
-    except (SpanreelError, ModuleNotFoundError, OSError) as error:
+        Library(store).add(
+            made, origin=ORIGIN, parent=body.hash, reason=f"run {run_id} mended {', '.join(mended)}"
+        )
+    except (SpanreelError, OSError) as error:
         log_once("mended", "what a guided run mended is not kept: %s", error)
         return None
     return made.hash

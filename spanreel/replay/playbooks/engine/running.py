@@ -74,6 +74,11 @@ def places(modules: Sequence[str]) -> list[Any]:
     ]
 
 
+def tool_places(given: Sequence[str] = ()) -> list[Any]:
+    """`tool_modules`, as `places`."""
+    return places(tool_modules(given))
+
+
 def limited(body: Body, limits: Limits) -> Body:
     """The body with a budget that is at most as wide as both say."""
     found: dict[str, Any] = {}

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
+from spanreel.exceptions import Signal
 from spanreel.instrument import codec, recorder, responder
 from spanreel.instrument.guard import guard
 from spanreel.instrument.invocation import SPAN_KEY
+from spanreel.instrument.pausing import PAUSED, pending_in
 from spanreel.wire import attributes as names
 
 if TYPE_CHECKING:
@@ -109,8 +111,10 @@ class StateSpans:
         while self._frames:
             if isinstance(error, Exception):
                 self._frames[-1].span.fail(error)
-            elif error is not None:
-                self._frames[-1].span.attributes[names.WIRE_OUTCOME] = "paused"
+            elif pending_in(error) is not None:
+                self._frames[-1].span.attributes[names.WIRE_OUTCOME] = PAUSED
+            elif error is not None and not isinstance(error, Signal):
+                self._frames[-1].span.fail(error)
             self._pop()
 
     def _until(self, state: str) -> None:

@@ -187,7 +187,8 @@ def _cwd_contains(value: Any) -> tuple[bool, str]:
 
 def _git_clean(value: Any) -> tuple[bool | None, str]:
     folder = _path(value) if isinstance(value, str) else Path.cwd()
-    line = ["git", "-C", str(folder), "status", "--porcelain"]
+    # a repository may name a program that git would run to look for changes: a condition runs none
+    line = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "status", "--porcelain"]
     done = subprocess.run(line, capture_output=True, text=True, timeout=GIT_S, check=False)
     if done.returncode:
         return None, f"git cannot tell: {done.stderr.strip()}"

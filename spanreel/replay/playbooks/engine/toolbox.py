@@ -12,6 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from spanreel.exceptions import SpanreelError
@@ -35,9 +36,13 @@ _scripts: dict[str, Any] = {}
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """Tools by name: what is registered in this process; `given` comes before it."""
+    """Tools by name: what is registered in this process; `given` comes before it.
+
+    modules: names of those that the caller named. Of no other one a body may call a function.
+    """
 
     given: Tools | None = None
+    modules: frozenset[str] = frozenset()
 
     def find(self, name: str) -> Tool | None:
         """What is known of a tool; None: nothing is registered under that name."""
@@ -51,7 +56,9 @@ class Toolbox:
     def facts(self, name: str) -> ToolFacts | None:
         """The same, as a walk wants to know it."""
         found = self.find(name)
-        return None if found is None else ToolFacts(found.name, found.safety, found.pre, found.post)
+        if found is None:
+            return None
+        return ToolFacts(found.name, found.safety, found.pre, found.post, partial(_takes, found.function))
 
     def names(self) -> set[str]:
         """Of every tool that may be called."""
@@ -91,6 +98,8 @@ class Toolbox:
         found: list[dict[str, Any]] = []
         for name in names:
             known = self.find(name)
+            if known is None and ":" in name:
+                known = Tool(name, function=_allowed(name, self))
             if known is None or known.function is None:
                 continue
             made = getattr(known.function, PLACE, None)
@@ -109,6 +118,16 @@ class Toolbox:
             if one not in found:
                 found.append(one)
         return found
+
+
+def _takes(function: Any, args: Mapping[str, Any]) -> bool:
+    try:
+        inspect.signature(function).bind(**args)
+    except TypeError:
+        return False
+    except ValueError:  # of a builtin nobody knows
+        return True
+    return True
 
 
 def _hooked(asked: Call) -> bool:
@@ -138,6 +157,7 @@ def gathered(places: Sequence[Any], given: Tools | None = None) -> Toolbox:
         SpanreelError: a module cannot be imported, or lacks the function.
     """
     found: dict[str, Callable[..., Any]] = {}
+    modules: set[str] = set()
     for place in places:
         if is_named(place):
             named(place)
@@ -149,7 +169,9 @@ def gathered(places: Sequence[Any], given: Tools | None = None) -> Toolbox:
         module = imported(said[MODULE], said.get(FILE))
         if NAME in said:
             found[said[NAME]] = attribute(module, said[FUNCTION])
-    return Toolbox({**found, **(given or {})})
+        else:
+            modules |= {said[MODULE], module.__name__}
+    return Toolbox({**found, **(given or {})}, frozenset(modules))
 
 
 def attribute(module: Any, name: str) -> Callable[..., Any]:
@@ -168,18 +190,42 @@ def attribute(module: Any, name: str) -> Callable[..., Any]:
 
 
 def function_of(named: Any, toolbox: Toolbox) -> Callable[..., Any]:
-    """A function that a body names as ``module:name``: as it was given, else imported.
+    """A function that a body names as ``module:name``: as it was given, else one of a module that the caller named.
 
     Raises:
-        SpanreelError: there is none.
+        SpanreelError: nobody allowed it, or there is none.
     """
     if callable(named):
         return named
     given = (toolbox.given or {}).get(str(named))
     if given is not None:
         return given
-    module, _, name = str(named).partition(":")
-    return attribute(imported(module), name)
+    found = _allowed(str(named), toolbox)
+    if found is None:
+        raise SpanreelError(
+            f"{named} may not be called: a playbook is data, and nobody named that module",
+            f"if you trust it: --tools {str(named).partition(':')[0]}, or modules=[…]",
+        )
+    return found
+
+
+def _allowed(named: str, toolbox: Toolbox) -> Callable[..., Any] | None:
+    """A function of a module that the caller named; None: of another one.
+
+    Raises:
+        SpanreelError: there is none; it only came there from another module; or it is a tool, whose guards would be
+            passed by.
+    """
+    module, _, name = named.partition(":")
+    if module not in toolbox.modules:
+        return None
+    found = attribute(imported(module), name)
+    home = str(getattr(found, "__module__", None))
+    if home not in toolbox.modules and not home.startswith(f"{module}."):
+        raise SpanreelError(f"{named} is of {home}, and not of {module}", f"name that one: --tools {home}")
+    if isinstance(getattr(found, "__spanreel__", None), Tool):
+        raise SpanreelError(f"{named} is a tool", "call it as one, with its guards: tool: NAME")
+    return found
 
 
 def imported(module: str, file: str | None = None) -> Any:

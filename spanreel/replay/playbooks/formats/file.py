@@ -96,7 +96,7 @@ def examined(text: str, file: str = "playbook.yaml") -> PlaybookFile:
         return _of_replayt(read(text, file, legacy=True))
     body, problems = _validated(document)
     if body is not None:
-        problems = check(body)
+        problems = [*_empty(document), *check(body)]
     return _file(document, body, problems)
 
 
@@ -121,6 +121,19 @@ def _validated(document: Document) -> tuple[Body | None, list[Problem]]:
         found = error.errors(include_url=False)
         return None, [*inner, *_in_words(found, document.value)]
     return (None, inner) if inner else (body, [])
+
+
+def _empty(document: Document) -> Iterator[Problem]:
+    """Guards that are there without a value: whoever wrote them believes in what is none."""
+    guards: list[Path] = [("budget",)]
+    for name in document.value["states"]:
+        guards += [("states", name), ("states", name, "expect")]
+    for path in guards:
+        value: Any = document.value
+        for part in path:
+            value = value.get(part) if isinstance(value, dict) else None
+        for key in [key for key, one in value.items() if one is None] if isinstance(value, dict) else ():
+            yield Problem((*path, key), f"`{key}` has no value", "give it one, or take it out")
 
 
 def _inner_names(document: Document) -> Iterator[Problem]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from spanreel.replay.playbooks.body import END, Body, State
+from spanreel.replay.playbooks.conditions import COMBINED
 
 Path: TypeAlias = tuple[str | int, ...]
 EFFECTS = ("tool", "llm", "python", "playbook")
@@ -165,3 +166,26 @@ def _after(state: State, known: Known, way: Way) -> Known:
     if way.failed:
         return Known(known.may | saves(state) | {"failure"}, known.must | {"failure"})
     return Known(known.may | saves(state), known.must | saves(state))
+
+
+def functions_of(body: Body) -> list[str]:
+    """Every ``module:function`` that a body names, in its states and in its conditions; each once."""
+    found = [state.python for state in body.states.values() if state.python is not None]
+    for state in body.states.values():
+        judged = [state.pre, state.post, state.assert_, state.repeat and state.repeat.until]
+        if state.branch is not None and not isinstance(state.branch.cases, dict):
+            judged += [case.when for case in state.branch.cases]
+        found += _called([one for one in judged if one])
+    return list(dict.fromkeys([*found, *_called(body.success)]))
+
+
+def _called(conditions: Any) -> Iterator[str]:
+    if isinstance(conditions, Mapping):
+        for key, value in cast("Mapping[str, Any]", conditions).items():
+            if key == "python" and isinstance(value, str):
+                yield value
+            elif key in COMBINED:
+                yield from _called(value)
+    elif isinstance(conditions, (list, tuple)):
+        for one in cast("list[Any]", conditions):
+            yield from _called(one)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Path: TypeAlias = tuple[str | int, ...]
 """From the outermost value on: keys and places in lists."""
 
-MAX_CHARACTERS: Final = 1_000_000
+MAX_CHARACTERS: Final = 300_000
 MAX_DEPTH: Final = 64
 MAX_VALUES: Final = 200_000
 """Of a document with its aliases written out."""

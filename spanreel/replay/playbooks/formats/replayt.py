@@ -25,6 +25,9 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OUTSIDE = re.compile(r"[^A-Za-z0-9_-]")
 _BRACES = re.compile(r"\{{2,}|\{$")
 _TYPES: Final = {"string": "string", "integer": "integer", "float": "number", "boolean": "boolean"}
+_SETTINGS: Final = (
+    "model", "temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "stop", "max_tokens",
+)  # fmt: skip
 _KEYS: Final = ("name", "version", "initial", "meta", "edges", "steps")
 _STEP_KEYS: Final = ("require", "set", "llm", "approval", "branch", "next", "retry")
 _REQUIRE: Final = 0
@@ -250,6 +253,7 @@ class _Conversion:
         meta = dict(self.value["meta"]) if isinstance(self.value.get("meta"), dict) else {}
         if "version" in self.value:
             meta.setdefault("version", str(self.value["version"]))
+        defaults = self.defaults(meta.pop("llm_defaults", None))
         made = _fresh(_OUTSIDE.sub("_", name), ())
         if made != name:
             meta.setdefault("name", name)
@@ -258,6 +262,7 @@ class _Conversion:
             "name": made,
             "params": params,
             "risk": "low",
+            "llm_defaults": defaults,
             "initial": initial,
             "states": states,
             "meta": meta,
@@ -273,6 +278,18 @@ class _Conversion:
                 path = ("steps", self.steps.get(str(path[1]), str(path[1])), *path[2:])
             shown = path[-1] if path else "it"
             raise self.no(path, f"`{shown}`: {first['msg']}") from None
+
+    def defaults(self, said: Any) -> dict[str, Any]:
+        """What its model calls have in common."""
+        if said is None:
+            return {}
+        here: Path = ("meta", "llm_defaults")
+        given = self.object(here, said)
+        self.ignored(here, given, ("provider", *_SETTINGS))
+        found = {key: value for key, value in given.items() if key in _SETTINGS}
+        if given.get("provider") and "/" not in str(found.get("model", "/")):
+            found["model"] = f"{given['provider']}/{found['model']}"
+        return found
 
     def edges(self, states: Mapping[str, Any], initial: str) -> dict[str, Any]:
         """The declared ways, with those that the steps say themselves; nothing where none is declared."""

@@ -123,8 +123,9 @@ def find(target: str, store: Any = None) -> Target:
 
 
 def _in_store(target: str, name: str, store: Any) -> Target:
-    library: Any = importlib.import_module("spanreel.replay.playbooks.governance.library")
-    return Target(target, "playbook", body=library.Library(store).get(name).body)
+    from spanreel.replay.playbooks.governance.library import Library
+
+    return Target(target, "playbook", body=Library(store).get(name).body)
 
 
 def _data(target: str) -> Target:

@@ -24,6 +24,7 @@ from spanreel.replay.playbooks.governance.lifecycle import Decision
 from spanreel.replay.playbooks.governance.promotion import resolve
 from spanreel.replay.playbooks.governance.shelf import Entry, chosen, one_active, rivals, told
 from spanreel.wire import attributes as names
+from spanreel.wire import playbooks
 from spanreel.wire.spans import Resource, Scope, Span
 
 if TYPE_CHECKING:
@@ -248,12 +249,7 @@ class Library:
     def _entries(self, reader: Reader) -> list[Entry]:
         groups = self._groups(reader)
         by_hash = evidence(reader.executions()) if groups else {}
-        tips: dict[str, tuple[int, str]] = {}
-        for one in groups:
-            newest, at = tips.get(one.kept.body.name, (0, "first"))
-            for span, _ in one.decisions:
-                newest, at = max((newest, at), (span.start_ns, span.span_id))
-            tips[one.kept.body.name] = newest, at
+        tips = _tips(groups)
         versions: dict[str, int] = {}
         found: list[Entry] = []
         promoted: dict[str, str] = {}
@@ -295,6 +291,26 @@ class Library:
             return resolve(self.project).demotion
 
 
+def _tips(groups: Sequence[_Group]) -> dict[str, tuple[int, str]]:
+    """Of each name: when its newest decision was made here, and the id that the next one follows.
+
+    What came with spans from elsewhere moves no clock of ours, and takes no id that a decision here needs.
+    """
+    times: dict[str, int] = {}
+    ids: dict[str, set[str]] = {}
+    for one in groups:
+        name = one.kept.body.name
+        ids.setdefault(name, set()).update(span.span_id for span, _ in one.decisions)
+        times[name] = max([times.get(name, 0), *(span.start_ns for span, here in one.decisions if here)])
+    found: dict[str, tuple[int, str]] = {}
+    for name, known in ids.items():
+        at, trace = "first", playbooks.trace_of(name)
+        while (follows := playbooks.decision_id(at, trace)) in known:
+            at = follows
+        found[name] = times[name], at
+    return found
+
+
 def _superseding(
     entries: Sequence[Entry], entry: Entry, kept: Mapping[str, Kept], promotion: Span
 ) -> list[Span]:
@@ -305,7 +321,7 @@ def _superseding(
             "superseded",
             from_=other.status,
             to="retired",
-            reason=f"superseded by {entry.ref} ({entry.short})",
+            reason=f"by {entry.ref} ({entry.short})",
         )
         follows = after if other.name == entry.name else other.tip[1]
         found.append(
@@ -361,7 +377,7 @@ def _moment(entry: Entry) -> int:
 
 
 def _after(entry: Entry) -> int:
-    return max(entry.tip[0], entry.added_ns) + 1
+    return max(entry.tip[0], entry.added_ns if entry.decisions[0].here else 0) + 1
 
 
 def _maker() -> tuple[Resource, Scope]:

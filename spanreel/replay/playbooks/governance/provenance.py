@@ -74,6 +74,16 @@ class StateWhy(Frozen):
     failures: list[Failed] = Field(default_factory=list[Failed])
 
 
+class Earlier(Frozen):
+    """A body that another one was made from by a repair, and what was decided about it."""
+
+    ref: str
+    hash: str
+    status: str
+    why: str
+    decisions: list[dict[str, Any]]
+
+
 class PlaybookWhy(Frozen):
     """`spanreel playbook why --json`.
 
@@ -84,6 +94,7 @@ class PlaybookWhy(Frozen):
         decisions: about it, oldest first; what was decided elsewhere says ``"here": false``.
         gates: what they ask of it now and what is found; profile and who asks what in `resolution`.
         evidence: its executions, oldest first.
+        lineage: the body that it repairs, the one which that repairs, and so on, as far as they are in this store.
         history: of an imported body, what its file told.
     """
 
@@ -104,6 +115,7 @@ class PlaybookWhy(Frozen):
     evidence: list[Executed]
     states: list[StateWhy]
     notes: list[str] = Field(default_factory=list[str])
+    lineage: list[Earlier] = Field(default_factory=list[Earlier])
     history: Any = None
 
 
@@ -112,7 +124,7 @@ def explained(
     judged: Judged,
     runs: Mapping[str, SourceRun],
     steps: Mapping[str, tuple[str, int]],
-    parent: str | None = None,
+    lineage: Sequence[Entry] = (),
     state: str | None = None,
 ) -> PlaybookWhy:
     """Everything that is known of a body, or of one of its states.
@@ -122,7 +134,7 @@ def explained(
         judged: what the gates say of it now.
         runs: its source runs that are in the store, by the id that the body has.
         steps: run id and number of each source call that is in the store, by ``trace:span``.
-        parent: the body that it repairs, as people name it.
+        lineage: the bodies that it was repaired from and that are in the store, the nearest first.
         state: only this one.
 
     Raises:
@@ -143,7 +155,7 @@ def explained(
         status=entry.status,
         why=entry.why,
         origin=entry.origin,
-        parent=parent or entry.parent,
+        parent=lineage[0].ref if lineage else entry.parent,
         added_at=entry.added_at,
         sources=[runs.get(run, SourceRun(run_id=run)) for run in source_runs(body)],
         decisions=[_decision(one) for one in entry.decisions],
@@ -152,6 +164,7 @@ def explained(
         evidence=list(entry.evidence.executions),
         states=[_state(entry, name, body.states[name], steps) for name in wanted],
         notes=list(body.notes),
+        lineage=[_earlier(one) for one in lineage],
         history=entry.history,
     )
 
@@ -189,6 +202,11 @@ def history_of(entry: Entry, judged: Judged) -> dict[str, Any]:
         "before": entry.history,
     }
     return {key: value for key, value in said.items() if value is not None}
+
+
+def _earlier(one: Entry) -> Earlier:
+    decisions = [_decision(made) for made in one.decisions]
+    return Earlier(ref=one.ref, hash=one.hash, status=one.status, why=one.why, decisions=decisions)
 
 
 def _decision(one: Decision) -> dict[str, Any]:

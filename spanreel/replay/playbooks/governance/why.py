@@ -19,6 +19,7 @@ from spanreel.replay.playbooks.governance.provenance import (
 if TYPE_CHECKING:
     from spanreel.collector.store import Reader
     from spanreel.replay.playbooks.body import Body
+    from spanreel.replay.playbooks.governance.shelf import Entry
 
 
 def why(
@@ -39,15 +40,20 @@ def why(
 
     library = store if isinstance(store, Library) else Library(store)
     entry = library.get(ref)
-    parent = None
-    if entry.parent:
-        try:
-            parent = library.get(entry.parent).ref
-        except UnknownPlaybook:  # it is in another store
-            parent = entry.parent
     with open_reader(library.path) as reader:
         runs, steps = _sources(reader, entry.body)
-    return explained(entry, judged(library, entry), runs, steps, parent, state)
+    return explained(entry, judged(library, entry), runs, steps, _lineage(entry, library), state)
+
+
+def _lineage(entry: Entry, library: Library) -> list[Entry]:
+    found: list[Entry] = []
+    while entry.parent and entry.parent not in {one.hash for one in found}:
+        try:
+            entry = library.get(entry.parent)
+        except UnknownPlaybook:  # it is in another store
+            break
+        found.append(entry)
+    return found
 
 
 def _sources(reader: Reader, body: Body) -> tuple[dict[str, SourceRun], dict[str, tuple[str, int]]]:

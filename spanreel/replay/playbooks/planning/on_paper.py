@@ -227,7 +227,7 @@ class OnPaper(_Walk):
         prompt, system = self.bound([llm.prompt, llm.system], name, variables)
         yield from self.within_budget(name, models=1)
         self.spend(models=1)
-        return (yield asks.Ask(name, prompt, system, llm.schema_, llm.model, llm.parameters, attempt))
+        return (yield asks.Ask(name, prompt, system, llm.schema_, *self.body.asking(llm), attempt))
 
     def gate(self, name: str, state: State) -> Walking:
         approval = state.approval

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from spanreel.replay.align import align
-from spanreel.replay.playbooks.body import PROVENANCE, Body, Json
+from spanreel.replay.playbooks.body import Body, Json
+from spanreel.replay.playbooks.identity import PROVENANCE
 from spanreel.replay.playbooks.repairs.patch import Operation, Patch, in_order, redirect
 from spanreel.replay.timeline import Frozen, ReplayStep, ToolCallRecord
 from spanreel.wire.content import canonical_json

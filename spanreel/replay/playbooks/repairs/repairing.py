@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.exceptions import SpanreelError, UnknownRun
 from spanreel.replay.playbooks.asks import Ask, Failure
-from spanreel.replay.playbooks.body import PROVENANCE, Body
+from spanreel.replay.playbooks.body import Body
 from spanreel.replay.playbooks.engine.toolbox import gathered
 from spanreel.replay.playbooks.governance.library import Library
+from spanreel.replay.playbooks.identity import PROVENANCE
 from spanreel.replay.playbooks.repairs.case import Case
 from spanreel.replay.playbooks.repairs.fitting import Shown, Signatures, fit
 from spanreel.replay.playbooks.repairs.patch import patched
@@ -90,6 +91,8 @@ def repair(ref: str, wanted: Wanted, store: str | os.PathLike[str] | Library | N
             "the patch changes nothing that the playbook does", "say what to change: --patch FILE"
         )
     report = found.model_dump(mode="json", by_alias=True, exclude={"body"})
+    if isinstance(entry.report, Mapping) and "savings" in entry.report:  # its source runs are the same
+        report["savings"] = entry.report["savings"]
     why = wanted.reason or "; ".join(change.why for change in found.changes) or "patched by hand"
     added = library.add(
         body, origin=found.origin, parent=entry.hash, actor=wanted.actor, reason=why, report=report

@@ -1,6 +1,7 @@
 """LOUD: which recorded runs a shadow is walked over: ``agent=retail since=7d status=completed goal~=exchange``.
 
-Executions of playbooks, replays and forks are no run of an agent, and are left out.
+Executions of playbooks, replays and forks are no run of an agent, and are left out; so are runs that did not succeed, unless
+a status is asked for: what an agent failed at is not what a playbook should do.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def parse(text: str) -> list[tuple[str, str, str]]:
 
 
 def runs_over(text: str, store: str | os.PathLike[str] | None = None) -> list[str]:
-    """Ids of the runs that fit all parts, newest first.
+    """Ids of the runs that fit all parts, newest first; without a ``status``, of those that succeeded.
 
     Raises:
         BadInput: a part that says nothing.
@@ -62,6 +63,7 @@ def runs_over(text: str, store: str | os.PathLike[str] | None = None) -> list[st
     limit = next((int(value) for key, _, value in parts if key == "limit" and value.isdigit()), None)
     cheap = [test for part in parts if (test := _cheap(*part)) is not None]
     slow = [part for part in parts if part[0] == "goal" or part[0].startswith("tag.")]
+    succeeded = all(key != "status" for key, _, _ in parts)
     found: list[str] = []
     with open_reader(resolve_store(store)) as reader:
         own = {run.run_id for _, run in reader.executions()}
@@ -70,8 +72,12 @@ def runs_over(text: str, store: str | os.PathLike[str] | None = None) -> list[st
                 break
             if run.run_id in own or run.source_run_id is not None or not all(test(run) for test in cheap):
                 continue
-            if slow:
+            if succeeded and run.status != "completed":
+                continue
+            if slow or succeeded:
                 replay = build(reader.run(run.run_id), reader.spans(run.trace_id), lambda _: None)
+                if succeeded and replay.outcome.get("success") is False:
+                    continue
                 if not all(_fits(part, replay.input, replay.tags) for part in slow):
                     continue
             found.append(run.run_id)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from spanreel.exceptions import Signal
+from spanreel.exceptions import Signal, SpanreelError
 from spanreel.instrument import codec, invocation, responder
 from spanreel.instrument.tools import declared
 from spanreel.replay import entry
@@ -25,7 +25,7 @@ from spanreel.replay.playbooks.compiling.values import looks_failed
 from spanreel.replay.playbooks.conditions import Judgement
 from spanreel.replay.playbooks.engine.driver import World, drive
 from spanreel.replay.playbooks.engine.surroundings import of_tool
-from spanreel.replay.playbooks.engine.toolbox import Toolbox
+from spanreel.replay.playbooks.engine.toolbox import Toolbox, function_of
 from spanreel.replay.playbooks.entry import ENTRY
 from spanreel.replay.playbooks.shadows.answering import NotAnswered, OutOfTheRun, served
 from spanreel.replay.playbooks.shadows.scoring import ProposedCall, Safeties
@@ -168,7 +168,7 @@ class _Answers(World):
             case asks.Ask():
                 raise NotAnswered("what a model would say is not known without asking it")
             case asks.RunPython():
-                return self._ran(asked)
+                return self._code(asked)
             case asks.Probe():
                 return _probed(asked)
             case asks.Wait() | asks.Mend():
@@ -197,10 +197,14 @@ class _Answers(World):
             self.found.proposed.append(proposed)
         return result
 
-    def _ran(self, asked: asks.RunPython) -> Any:
+    def _code(self, asked: asks.RunPython) -> Any:
         """The author's own code, which an execution runs as it is; the tools in it are answered like all others."""
         if self.surroundings is None or not self.surroundings.code:
             raise NotAnswered("Python code is not run beside an agent that works")
+        try:
+            function_of(asked.function, self.tools)
+        except SpanreelError as error:
+            raise NotAnswered(str(error.args[0])) from None
         try:
             if asked.of != "state":
                 return entry.finished(of_tool(asked)())
