@@ -93,7 +93,7 @@ def task(rng: Random, *, few: bool, longest: int) -> dict[str, Any]:
         }
         for place in range(rng.randint(1, longest))
     ]
-    found = {
+    found: dict[str, Any] = {
         "number": rng.randint(10_000, 99_999),
         "record": {
             **_fields(rng, few), "owner": _identity(rng, "U", few), "site": _identity(rng, "S", few),

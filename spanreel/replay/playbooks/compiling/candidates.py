@@ -93,7 +93,7 @@ def _found(
     picked = picked or luck > NAMED
     exclusive = any(isinstance(step, Only) for step in form)
     expr = FromResult(column, form, tuple(given))
-    return Candidate(expr, frozenset(needs), chance, not picked, exclusive, tuple(doubts))
+    return Candidate(expr, frozenset(needs), chance, not picked, exclusive, tuple(doubts), tuple(founds))
 
 
 def _names(flow: Flow, slot: Slot) -> Told | None:
@@ -198,6 +198,37 @@ def by_luck(founds: Sequence[Found], apart: Sequence[int]) -> float:
     for index in apart:
         chance /= max(1, founds[index].options)
     return min(1.0, chance * max(found.fields for found in founds))
+
+
+def torn(flow: Flow, one: Candidate) -> bool:
+    """Whether the input names the element in another way, too, that fits several elements of a run: no guard tells them apart."""
+    for at, step in enumerate(one.expr.form):
+        if not isinstance(step, (Index, Where)):
+            continue
+        before = sum(isinstance(earlier, Where) for earlier in one.expr.form[:at])
+        upto = before + isinstance(step, Where)
+        picked: list[Any] = []
+        rows: list[list[Any]] = []
+        for call, found in zip(one.expr.column.calls, one.founds, strict=True):
+            picked += follow(call.result, one.expr.form[: at + 1], found.given[:upto])[:1]
+            rows.append(follow(call.result, (*one.expr.form[:at], All()), found.given[:before]))
+        if len(picked) == len(rows) and all(isinstance(element, Mapping) for element in picked):
+            return any(_names_several(flow, name, picked, rows) for name in picked[0])
+    return False
+
+
+def _names_several(flow: Flow, name: str, picked: Sequence[Any], rows: Sequence[Sequence[Any]]) -> bool:
+    values = [element.get(name) for element in picked]
+    if not all(isinstance(value, (str, int, float)) for value in values):
+        return False
+    if not flow.sources.input_paths(values):
+        return False
+    known = [[key(one[name]) for one in row if isinstance(one, Mapping) and name in one] for row in rows]
+    several = any(row.count(key(value)) > 1 for row, value in zip(known, values, strict=True))
+    if all(isinstance(value, str) for value in values):
+        return several
+    different = len({one for row in known for one in row})
+    return several and (1.0 / max(1, different)) ** len(flow.apart(values)) <= NAMED
 
 
 def agreeing(best: Expr, others: Sequence[Candidate], kept: frozenset[Column]) -> tuple[Agreement, ...]:

@@ -229,7 +229,9 @@ class Flow:
     def of_results(self, slot: Slot) -> Told | None:
         found = candidates.candidates(self, slot)
         offered = candidates.offered(self, slot)
-        sure = [one for one in found if one.solid or one.chance <= CHANCE]
+        sure = [
+            one for one in found if (one.solid or one.chance <= CHANCE) and not candidates.torn(self, one)
+        ]
         rival = [
             one for one in offered if not any(candidates.same_list(one.expr, other.expr) for other in sure)
         ]

@@ -143,9 +143,10 @@ def _ways(node: Any, step: Any, inside: Any, last: Any, many: bool) -> Iterator[
     if isinstance(node, Mapping):
         yield Entry(str(step)), None, max(2, count), 1
         return
-    yield Index(step), None, count, 1
+    # any place would have been told of one run: that one is no evidence
+    yield Index(step), None, count, count
     if step == count - 1:
-        yield Index(-1), None, count, 1
+        yield Index(-1), None, count, count
 
 
 def _apart(elements: Sequence[Any], name: str, value: Any) -> bool:

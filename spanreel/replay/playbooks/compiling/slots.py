@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from spanreel.replay.playbooks.compiling.expressions import Agreement, Column, FromResult
+from spanreel.replay.playbooks.compiling.places import Found
 
 CHANCE: Final = 0.02
 """How likely luck may be as the explanation of a pick by position, or of one that could have been a choice."""
@@ -39,6 +40,8 @@ class Candidate:
     exclusive: bool
     """It takes a list to have one element: another run may have several."""
     doubts: tuple[Agreement, ...] = ()
+    founds: tuple[Found, ...] = ()
+    """What each run found by it."""
 
     def cost(self, kept: frozenset[Column]) -> tuple[int, int, int]:
         """Reads that it adds, then how involved its path is."""

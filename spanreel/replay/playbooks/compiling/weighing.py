@@ -42,9 +42,11 @@ def of_weak(flow: Flow, slot: Slot) -> Told | None:
         if not paths and (told := of_schema(flow, slot)):
             return told
         return _weak_constant(flow, slot, given, results)
-    ranked = sorted(results, key=lambda one: (not one.solid, *one.cost(flow.kept)))
+    torn = {one: candidates.torn(flow, one) for one in results}
+    ranked = sorted(results, key=lambda one: (torn[one], not one.solid, *one.cost(flow.kept)))
     rivals: list[Expr] = [*given, *(one.expr for one in ranked)]
-    if rivals and (given or ranked[0].solid or ranked[0].chance <= CHANCE):
+    sure = ranked and not torn[ranked[0]] and (ranked[0].solid or ranked[0].chance <= CHANCE)
+    if given or sure:
         needs = frozenset(column for one in results for column in one.needs)
         best, *others = rivals
         doubts = [doubt for one in results for doubt in one.doubts]
