@@ -164,7 +164,7 @@ def test_the_page_about_playbook_files_runs(tmp_path: Path) -> None:
     files = {block: block.text.split()[1] for block in page if re.match(r"# [\w-]+\.\w+\n", block.text)}
     for block, name in files.items():
         (tmp_path / name).write_text(block.text, "utf-8")
-    assert len(run_blocks(tmp_path, [block for block in page if block not in files])) == 7
+    assert len(run_blocks(tmp_path, [block for block in page if block not in files])) == 8
     shown = spanreel(tmp_path, "validate", "wrong.yaml")
     assert shown.stdout + shown.stderr in [block.text for block in page]
 

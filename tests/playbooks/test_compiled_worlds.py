@@ -14,7 +14,9 @@ KNOWN = (10475, 10844, 11216, 11492, 11777, 14315, 14558, 14915, 20905, 22541)
 """Worlds that were written in wrongly once: equal by chance, picked by position, put together of the wrong one."""
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck)
+)  # the long one is bench/playbook_worlds.py
 @given(st.randoms(use_true_random=False))
 def test_what_is_written_is_right_or_nothing_is(rng: Random) -> None:
     """A playbook of k runs, walked over another one with that run's parameters, writes what that run wrote, or stops."""
