@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice, product
+from itertools import chain, islice, product
 from typing import TYPE_CHECKING, Any, Final
 
 from spanreel.replay.playbooks.compiling.expressions import (
@@ -201,34 +201,50 @@ def by_luck(founds: Sequence[Found], apart: Sequence[int]) -> float:
 
 
 def torn(flow: Flow, one: Candidate) -> bool:
-    """Whether the input names the element in another way, too, that fits several elements of a run: no guard tells them apart."""
+    """Whether the input names the element in another way, too, that fits several elements of a run: no guard tells them apart.
+
+    Several elements may have the value: any of them may be the one that is named.
+    """
     for at, step in enumerate(one.expr.form):
         if not isinstance(step, (Index, Where)):
             continue
         before = sum(isinstance(earlier, Where) for earlier in one.expr.form[:at])
         upto = before + isinstance(step, Where)
-        picked: list[Any] = []
+        having: list[list[Mapping[str, Any]]] = []
         rows: list[list[Any]] = []
         for call, found in zip(one.expr.column.calls, one.founds, strict=True):
-            picked += follow(call.result, one.expr.form[: at + 1], found.given[:upto])[:1]
-            rows.append(follow(call.result, (*one.expr.form[:at], All()), found.given[:before]))
-        if len(picked) == len(rows) and all(isinstance(element, Mapping) for element in picked):
-            return any(_names_several(flow, name, picked, rows) for name in picked[0])
+            wanted = {key(value) for value in follow(call.result, one.expr.form, found.given)}
+            row = follow(call.result, (*one.expr.form[:at], All()), found.given[:before])
+            rows.append(row)
+            having.append(
+                [
+                    element
+                    for element in row
+                    if isinstance(element, Mapping)
+                    and wanted
+                    & {key(value) for value in follow(element, one.expr.form[at + 1 :], found.given[upto:])}
+                ]
+            )
+        if all(having):
+            return any(_names_several(flow, name, having, rows) for name in dict.fromkeys(chain(*having[0])))
     return False
 
 
-def _names_several(flow: Flow, name: str, picked: Sequence[Any], rows: Sequence[Sequence[Any]]) -> bool:
-    values = [element.get(name) for element in picked]
-    if not all(isinstance(value, (str, int, float)) for value in values):
-        return False
-    if not flow.sources.input_paths(values):
-        return False
+def _names_several(
+    flow: Flow, name: str, having: Sequence[Sequence[Mapping[str, Any]]], rows: Sequence[Sequence[Any]]
+) -> bool:
+    """Whether a part of the input is this field of an element that has the value, in every run, and of others in some."""
+    options = [
+        {key(one[name]) for one in row if isinstance(one.get(name), (str, int, float))} for row in having
+    ]
     known = [[key(one[name]) for one in row if isinstance(one, Mapping) and name in one] for row in rows]
-    several = any(row.count(key(value)) > 1 for row, value in zip(known, values, strict=True))
-    if all(isinstance(value, str) for value in values):
-        return several
     different = len({one for row in known for one in row})
-    return several and (1.0 / max(1, different)) ** len(flow.apart(values)) <= NAMED
+    for values in flow.sources.inputs_among(options):
+        several = any(row.count(key(value)) > 1 for row, value in zip(known, values, strict=True))
+        meant = all(isinstance(value, str) for value in values)
+        if several and (meant or (1.0 / max(1, different)) ** len(flow.apart(values)) <= NAMED):
+            return True
+    return False
 
 
 def agreeing(best: Expr, others: Sequence[Candidate], kept: frozenset[Column]) -> tuple[Agreement, ...]:

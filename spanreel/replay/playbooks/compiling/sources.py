@@ -5,7 +5,7 @@ Quiet. It finds; `flow` decides what a find is worth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Any, Final
 
@@ -39,6 +39,12 @@ class Sources:
             and all(keys.get(path) == one for keys, one in zip(self._keys, wanted, strict=True))
         ]
         return sorted(fitting, key=lambda path: (path.count(".") + path.count("["), len(path)))
+
+    def inputs_among(self, options: Sequence[Collection[str]]) -> Iterator[list[Any]]:
+        """The values of each path at which every run's input has one of its options, given as `key` tells them."""
+        for path in self._keys[0]:
+            if all(keys.get(path) in known for keys, known in zip(self._keys, options, strict=True)):
+                yield [found[path] for found in self.inputs]
 
     def said_at(self, index: int, value: Any, before: int) -> int | None:
         """When the value was first said in words, up to that moment."""
