@@ -43,6 +43,7 @@ BODY: dict[str, Any] = {
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where the server notes what it does; no test leaves a tool or a session behind."""
     before = dict(tools._declared)
+    tools._declared.clear()  # other tests of this process have declared tools of the same names
     monkeypatch.chdir(tmp_path)
     yield tmp_path / "shop.log"
     executors.mcp_servers._Session.close_all()  # type: ignore[attr-defined]

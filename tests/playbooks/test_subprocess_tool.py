@@ -141,11 +141,11 @@ def test_settings_make_tools() -> None:
     assert from_settings({}) == []
     assert from_settings({"allow": ["echo"]}) == ["run_command"]
     Path("pyproject.toml").write_text(
-        '[tool.spanreel.commands.look]\nallow = ["git status"]\nsafety = "read"\n'
+        '[tool.spanreel.commands.look_at_git]\nallow = ["git status"]\nsafety = "read"\n'
     )
-    assert executors.prepare(["look"]) == ["look"]
-    assert executors.named("programs") == ["look"]
-    assert tools.registered()["look"].safety == "read"
+    assert executors.prepare(["look_at_git"]) == ["look_at_git"]
+    assert executors.named("programs") == ["look_at_git"]
+    assert tools.registered()["look_at_git"].safety == "read"
     for wrong, words in (
         ({"allow": []}, "allows nothing"),
         ({"allow": [""]}, "is no command"),

@@ -134,6 +134,16 @@ def said(*calls: tuple[str, Any]) -> list[str]:
     return [one["content"] for one in spanreel.apply_tool_calls(openai(*calls), tools=TOOLS)]
 
 
+@pytest.fixture(autouse=True)
+def of_this_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tools are known by name in a process, and other files have declared one called `get_weather`."""
+    from spanreel.instrument import tools
+
+    for one in (get_weather, paris):
+        known: Any = vars(one)["__spanreel__"]
+        monkeypatch.setitem(tools._declared, known.name, known)
+
+
 @pytest.fixture
 def recording(tmp_path: Path) -> Iterator[Path]:
     store = tmp_path / "spans.db"

@@ -217,9 +217,10 @@ def test_what_is_no_span_is_refused(junk: list[object]) -> None:
 
 
 def test_every_schema_names_itself() -> None:
-    """`spanreel schema NAME` prints a schema of the object that carries `spanreel.NAME.v1`."""
+    """`spanreel schema NAME` prints a schema of the object that carries `spanreel.NAME.v1`; a playbook's file says its own."""
     for name in MODELS:
         schema = json_schema(name)
         jsonschema.Draft202012Validator.check_schema(schema)
-        assert schema["properties"]["schema"]["const"] == f"spanreel.{name}.v1"
+        key, said = ("spanreel", "playbook/v1") if name == "playbook" else ("schema", f"spanreel.{name}.v1")
+        assert schema["properties"][key]["const"] == said
         assert schema["additionalProperties"] is False
