@@ -28,6 +28,14 @@ Actor: TypeAlias = Annotated[
         metavar="NAME|JSON", help="Who decides: a name, or an object; default: the user.", show_default=False
     ),
 ]
+Hook: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HOOK",
+        help="Ask this first: module:function, or a program that reads JSON; it may refuse.",
+        show_default=False,
+    ),
+]
 RequireReason: TypeAlias = Annotated[
     bool, typer.Option("--require-reason", help="Refuse a decision without a reason.")
 ]
@@ -97,14 +105,7 @@ def resume(
     allow_drift: Annotated[
         bool, typer.Option("--allow-drift", help="Go on although the code has changed.")
     ] = False,
-    hook: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="HOOK",
-            help="Ask this first: module:function, or a program that reads JSON; it may refuse.",
-            show_default=False,
-        ),
-    ] = None,
+    hook: Hook = None,
     timeout: Timeout = None,
     json: Json = False,
     store: Store = None,

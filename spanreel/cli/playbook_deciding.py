@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spanreel.cli.deciding import Actor, Reason, actor_of
+from spanreel.cli.deciding import Actor, Hook, Reason, actor_of
 from spanreel.cli.options import Json, Store
 from spanreel.cli.playbook_library import Ref
 from spanreel.cli.terminal import note, say, say_json
@@ -35,14 +35,7 @@ def promote(
             show_default=False,
         ),
     ] = None,
-    hook: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="HOOK",
-            help="Ask this first: module:function, or a program that reads JSON; it may refuse.",
-            show_default=False,
-        ),
-    ] = None,
+    hook: Hook = None,
     json: Json = False,
     store: Store = None,
 ) -> None:
